@@ -1,0 +1,107 @@
+# Everything that is made goes below BUILD; "make help" lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BUILD ?= build
+# QGIS's bindings belong to the system's Python, whatever other python3 comes first on PATH.
+SYSTEM_PYTHON ?= /usr/bin/python3
+
+BUILD_PATH := $(shell realpath -m "$(BUILD)")
+HEADLAND_ENGINE ?= $(BUILD_PATH)/engine
+export HEADLAND_ENGINE
+
+STAMPS := $(BUILD)/stamps
+DEV := $(BUILD_PATH)/venv-dev
+QGIS := $(BUILD_PATH)/venv-qgis
+# The parameters of headland:enhanceextent that "make enhance" passes on.
+PARAMETERS := INPUT EXTENT BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE OUTPUT
+
+# Tests and type checks import the plugin as the package headland, whatever this folder is called.
+export PYTHONPATH := $(BUILD_PATH)/path
+export MYPYPATH := $(BUILD_PATH)/path
+export RUFF_CACHE_DIR := $(BUILD_PATH)/ruff-cache
+export MYPY_CACHE_DIR := $(BUILD_PATH)/mypy-cache
+PYTEST := -m pytest -o cache_dir="$(BUILD_PATH)/pytest-cache"
+export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD_PATH)/hypothesis
+ENGINE_TESTS := tests/engine tests/models
+QGIS_TESTS := tests/bridge tests/ui tests/processing tests/end_to_end
+RULE_TESTS := tests/engine/test_import_rules.py tests/engine/test_qt_rules.py
+TYPED_STRICTLY := -p headland.engine -p headland.models
+TYPED := -p headland.bridge -p headland.processing -p headland.ui -m headland.plugin
+
+quoted = '$(subst ','\'',$(1))'
+given = $(if $(findstring command,$(origin $(1))),$(call quoted,$(1)=$($(1))))
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'Variables of make enhance: $(PARAMETERS)'
+	@echo 'BUILD=folder keeps all that is made there (now: $(BUILD)).'
+
+.PHONY: enhance
+enhance: $(STAMPS)/engine ## enhance the shipped Sentinel-2 crop, or INPUT=file EXTENT="xmin,xmax,ymin,ymax [EPSG:n]"
+	@"$(SYSTEM_PYTHON)" scripts/enhance.py "$(BUILD_PATH)" $(foreach name,$(PARAMETERS),$(call given,$(name)))
+
+.PHONY: setup
+setup: $(STAMPS)/engine $(STAMPS)/dev $(STAMPS)/qgis ## set up QGIS, the engine environment and both test environments
+
+.PHONY: test
+test: setup ## run all tests: the engine's in its Python, the rest in an offscreen QGIS
+	"$(DEV)/bin/python" $(PYTEST) $(ENGINE_TESTS)
+	QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) $(QGIS_TESTS)
+
+.PHONY: test-fast
+test-fast: setup ## run the tests that are not marked slow
+	"$(DEV)/bin/python" $(PYTEST) -m "not slow" $(ENGINE_TESTS)
+	QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) -m "not slow" $(QGIS_TESTS)
+
+.PHONY: lint
+lint: $(STAMPS)/dev ## check style, types, import rules and Qt rules
+	"$(DEV)/bin/ruff" check .
+	"$(DEV)/bin/ruff" format --check .
+	"$(DEV)/bin/mypy" --strict $(TYPED_STRICTLY)
+	"$(DEV)/bin/mypy" $(TYPED)
+	"$(DEV)/bin/python" $(PYTEST) -q $(RULE_TESTS)
+
+.PHONY: format
+format: $(STAMPS)/dev ## bring the code into form
+	"$(DEV)/bin/ruff" check --fix-only .
+	"$(DEV)/bin/ruff" format .
+
+.PHONY: package
+package: ## make the plugin's zip, the same bytes every time
+	@"$(SYSTEM_PYTHON)" scripts/package.py "$(BUILD_PATH)/headland.zip"
+
+.PHONY: clean
+clean: ## remove all that was made
+	rm -rf "$(BUILD_PATH)"
+
+# Each stamp is newer than what it was made from, so a second run takes no time.
+
+$(STAMPS)/system: scripts/install_system.sh
+	@mkdir -p "$(STAMPS)"
+	scripts/install_system.sh "$(SYSTEM_PYTHON)"
+	@touch $@
+
+# HEADLAND_ENGINE may name another folder than last time.
+$(STAMPS)/engine: engine/requirements.txt $(shell test -e "$(HEADLAND_ENGINE)/ready.json" || echo FORCE) | $(STAMPS)/system
+	"$(SYSTEM_PYTHON)" engine/environment.py build --python "$(SYSTEM_PYTHON)"
+	@touch $@
+
+.PHONY: FORCE
+FORCE:
+
+$(STAMPS)/path:
+	@mkdir -p "$(STAMPS)" "$(BUILD_PATH)/path"
+	ln -sfn "$(CURDIR)" "$(BUILD_PATH)/path/headland"
+	@touch $@
+
+$(STAMPS)/dev: scripts/requirements-dev.txt engine/requirements.txt $(STAMPS)/path | $(STAMPS)/engine
+	scripts/make_test_environments.sh dev "$(SYSTEM_PYTHON)" "$(DEV)"
+	@touch $@
+
+$(STAMPS)/qgis: scripts/requirements-qgis.txt $(STAMPS)/path | $(STAMPS)/system
+	scripts/make_test_environments.sh qgis "$(SYSTEM_PYTHON)" "$(QGIS)"
+	@touch $@

@@ -1,0 +1,99 @@
+"""One enhancement at a time, from the request to the layer on the map. Lives on the main thread."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from qgis.core import QgsApplication, QgsProject
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+
+from .plan import CannotEnhance
+from .prepare import prepare
+from .request import EnhanceRequest
+from .result_layer import add_result
+from .task import EnhanceTask
+
+# The worker is gone two seconds after it was cancelled; the rest is for a slow disk.
+_LONGEST_WAIT_S = 10.0
+
+
+class EnhanceController(QObject):
+    """Starts and cancels the work, and adds the result to the project.
+
+    If the source layer was removed meanwhile, the result lies on top in QGIS's default style. If another project
+    was opened, the result belongs to none of its layers: the file stands, but no layer is added and ``finished``
+    tells an empty layer id.
+
+    Signals:
+        progressed: phase in words, fraction done from 0 to 1.
+        finished: EnhanceResult, id of the result's layer.
+        failed: sentence, details.
+        cancelled: nothing is left of the work.
+    """
+
+    progressed = pyqtSignal(str, float)
+    finished = pyqtSignal(object, str)
+    failed = pyqtSignal(str, str)
+    cancelled = pyqtSignal()
+
+    def __init__(self, parent: Optional[QObject] = None) -> None:
+        super().__init__(parent)
+        self._task: Optional[EnhanceTask] = None
+        self._has_project_changed = False
+        QgsProject.instance().cleared.connect(self._on_project_cleared)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether work is going on."""
+        return self._task is not None
+
+    def start(self, request: EnhanceRequest) -> None:
+        """Check ``request`` and start the work.
+
+        Raises:
+            CannotEnhance: if something is wrong with the request, or work is going on already.
+        """
+        if self._task is not None:
+            raise CannotEnhance("Headland is still at work; wait until it is done, or cancel it.")
+        plan = prepare(request, QgsProject.instance().transformContext())
+        self._has_project_changed = False
+        # The task manager does not keep Python's side of a task alive.
+        self._task = EnhanceTask(plan)
+        self._task.progressed.connect(self.progressed)
+        self._task.taskCompleted.connect(self._on_ended)
+        self._task.taskTerminated.connect(self._on_ended)
+        QgsApplication.taskManager().addTask(self._task)
+
+    def cancel(self) -> None:
+        """Ask the work to end; ``cancelled`` follows."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def close(self) -> None:
+        """Cancel and wait until the worker is gone; no signal follows. For the plugin's unload."""
+        QgsProject.instance().cleared.disconnect(self._on_project_cleared)
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.progressed.disconnect(self.progressed)
+        task.taskCompleted.disconnect(self._on_ended)
+        task.taskTerminated.disconnect(self._on_ended)
+        task.cancel()
+        task.wait_for_end(_LONGEST_WAIT_S)
+
+    def _on_project_cleared(self) -> None:
+        self._has_project_changed = True
+
+    def _on_ended(self) -> None:
+        task, self._task = self._task, None
+        if task is None:
+            return
+        if task.result is not None:
+            layer_id = ""
+            if not self._has_project_changed:
+                layer_id = add_result(task.plan, task.result.output, QgsProject.instance()).id()
+            self.finished.emit(task.result, layer_id)
+        elif task.failure is not None:
+            self.failed.emit(task.failure.sentence, task.failure.details)
+        else:
+            self.cancelled.emit()

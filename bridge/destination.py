@@ -1,0 +1,102 @@
+"""Where the result goes: chooses the files, and finds out beforehand whether they can be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Optional
+
+from qgis.core import QgsProcessingUtils
+
+from .plan import CannotEnhance
+
+OUTPUT_EXTENSIONS = (".tif", ".tiff")
+REPORT_EXTENSION = ".report.json"
+_TEMPORARY_NAME = "enhanced.tif"
+
+
+def choose_output(wished: Optional[Path], source_files: Iterable[Path]) -> Path:
+    """Return the absolute path of the GeoTIFF.
+
+    Args:
+        wished: None for a temporary file, which QGIS removes when it closes.
+        source_files: the files that the input is made of.
+
+    Raises:
+        CannotEnhance: if nothing can be written there.
+    """
+    if wished is None:
+        return Path(QgsProcessingUtils.generateTempFilename(_TEMPORARY_NAME))
+    output = Path(os.path.abspath(wished.expanduser()))  # noqa: PTH100, resolve would follow a link that is to be replaced
+    if output.suffix.lower() not in OUTPUT_EXTENSIONS:
+        raise CannotEnhance(f"The result is a GeoTIFF, so its file name has to end with .tif, unlike {output.name}.")
+    if any(_is_same_file(output, file) for file in source_files):
+        raise CannotEnhance(f"{output} is the input itself; choose another file for the result.")
+    _check_writable(output)
+    return output
+
+
+def choose_report(wished: Optional[Path], output: Path, source_files: Iterable[Path]) -> Path:
+    """Return the absolute path of the JSON report; None goes beside the output.
+
+    Raises:
+        CannotEnhance: if nothing can be written there.
+    """
+    if wished is None:
+        return output.with_name(output.stem + REPORT_EXTENSION)
+    report = Path(os.path.abspath(wished.expanduser()))  # noqa: PTH100, as above
+    if any(_is_same_file(report, file) for file in (output, *source_files)):
+        raise CannotEnhance(f"{report} is already the input or the result; choose another file for the report.")
+    _check_writable(report)
+    return report
+
+
+def check_room(needs: Iterable[tuple[Path, int]]) -> None:
+    """Check that there is room for so many bytes in each folder; what shares a file system is added up.
+
+    Raises:
+        CannotEnhance: if there is not.
+    """
+    total: dict[int, int] = {}
+    folders: dict[int, Path] = {}
+    for folder, size in needs:
+        device = folder.stat().st_dev
+        total[device] = total.get(device, 0) + size
+        folders.setdefault(device, folder)
+    for device, size in total.items():
+        free = shutil.disk_usage(folders[device]).free
+        if size > free:
+            raise CannotEnhance(
+                f"This needs about {_gigabytes(size)} in {folders[device]}, where {_gigabytes(free)} are free; "
+                "free some space or choose a smaller extent or fewer bands."
+            )
+
+
+def _check_writable(path: Path) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise CannotEnhance(f"The folder {folder} does not exist; create it or choose another one.")
+    if path.is_dir():
+        raise CannotEnhance(f"{path} is a folder; choose a file name.")
+    try:
+        # Trying it is the only answer that holds for every user, file system and operating system.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = "it is read-only" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else error.strerror
+        raise CannotEnhance(f"The folder {folder} cannot be written to ({reason}); choose another one.") from error
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one == other
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"  # noqa: PLR2004

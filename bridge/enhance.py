@@ -1,0 +1,210 @@
+"""Carries out a plan: read the window, run the worker, write the GeoTIFF and the report. Any thread."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
+from ..engine.events import Event, Progress, Started
+from ..engine.job import OUTPUT_FILE, VALID_FILE
+from .array_file import open_array
+from .plan import EnhancePlan
+from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
+from .raster_source import SourceUnreadable, read_window
+from .report import compose_report, staged_report
+from .version import headland_version
+
+# Which part of the progress bar reading and the worker take; writing has the rest.
+READ_UNTIL = 0.03
+WORK_UNTIL = 0.97
+
+_JOB_FOLDER_PREFIX = "headland-job-"
+
+
+class EnhanceCancelled(Exception):
+    """The work was cancelled; nothing is left of it."""
+
+
+class EnhanceFailed(RuntimeError):
+    """The work failed; nothing is left of it.
+
+    Attributes:
+        sentence: for people: what happened and what to do.
+        details: for a bug report: traceback, the end of the worker's log; may be empty.
+    """
+
+    def __init__(self, sentence: str, details: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.details = details
+
+
+def unexpected(error: Exception) -> EnhanceFailed:
+    """Return the failure that an error stands for which nobody foresaw; to be called where it was caught."""
+    sentence = f"Headland met an unexpected error ({type(error).__name__}); please report it with the details."
+    return EnhanceFailed(sentence, traceback.format_exc())
+
+
+@dataclass(frozen=True)
+class EnhanceResult:
+    """What came of it.
+
+    Attributes:
+        output: the GeoTIFF.
+        report: the JSON file.
+        summary: the content of the report.
+    """
+
+    output: Path
+    report: Path
+    summary: dict[str, Any]
+
+
+class _Run:
+    """Progress, cancelling and the clock of one run."""
+
+    def __init__(self, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> None:
+        self._on_progress = on_progress
+        self.is_cancelled = is_cancelled
+        self.seconds: dict[str, float] = {}
+        self.started: Optional[Started] = None
+        self._began = time.monotonic()
+
+    @property
+    def total_s(self) -> float:
+        """Time since the run began."""
+        return time.monotonic() - self._began
+
+    def tell(self, phase: str, fraction: float) -> None:
+        """Say what is being done and how much of the whole is done. Raises EnhanceCancelled if it is to end."""
+        if self.is_cancelled():
+            raise EnhanceCancelled
+        self._on_progress(phase, fraction)
+
+    def on_event(self, event: Event) -> None:
+        """Relay an event of the worker."""
+        if isinstance(event, Started):
+            self.started = event
+        elif isinstance(event, Progress):
+            self._on_progress(event.phase, READ_UNTIL + (WORK_UNTIL - READ_UNTIL) * event.fraction)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Keep the time spent inside as that of ``stage``."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = time.monotonic() - began
+
+
+def enhance(
+    plan: EnhancePlan, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]
+) -> EnhanceResult:
+    """Carry out ``plan``.
+
+    Args:
+        on_progress: told a short sentence and the fraction done, from 0 to 1, on the calling thread.
+        is_cancelled: asked often, on the calling thread.
+
+    Raises:
+        EnhanceCancelled: soon after ``is_cancelled`` turned true.
+        EnhanceFailed: for everything that went wrong.
+    """
+    run = _Run(on_progress, is_cancelled)
+    try:
+        with _job_folder() as folder, staged_geotiff(plan.output) as raster, staged_report(plan.report) as report:
+            _read(plan, run, folder)
+            run.tell("Starting the engine", READ_UNTIL)
+            finished = run_worker(plan.engine_python, folder, run.on_event, run.is_cancelled)
+            _write(plan, run, folder, raster)
+            summary = compose_report(plan, run.started, finished.report, {**run.seconds, "total": run.total_s})
+            report.write(summary)
+            raster.publish()
+            report.publish()
+    except WorkerCancelled as error:
+        raise EnhanceCancelled from error
+    except WorkerFailed as error:
+        raise EnhanceFailed(error.message, error.details) from error
+    except (SourceUnreadable, ResultUnwritable) as error:
+        raise EnhanceFailed(str(error), traceback.format_exc()) from error
+    except OSError as error:
+        raise EnhanceFailed(_sentence(error, plan), traceback.format_exc()) from error
+    except MemoryError as error:
+        sentence = "QGIS ran out of memory; close other programs or choose a smaller extent or fewer bands."
+        raise EnhanceFailed(sentence, traceback.format_exc()) from error
+    except (EnhanceCancelled, EnhanceFailed):
+        raise
+    except Exception as error:
+        raise unexpected(error) from error
+    return EnhanceResult(plan.output, plan.report, summary)
+
+
+def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
+    """Write the job folder."""
+    phase = "Reading the layer"
+    with run.timed("read"):
+        run.tell(phase, 0.0)
+        plan.job.save(folder)
+        read_window(plan.source, plan.window, plan.bands, folder, lambda done: run.tell(phase, READ_UNTIL * done))
+
+
+def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff) -> None:
+    """Turn the worker's array into the GeoTIFF."""
+    phase = "Writing the result"
+    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, _notes(plan))
+    with run.timed("write"):
+        run.tell(phase, WORK_UNTIL)
+        with open_array(folder / OUTPUT_FILE) as pixels, open_array(folder / VALID_FILE) as valid:
+            expected = (len(plan.bands), description.grid.height_px, description.grid.width_px)
+            if pixels.shape != expected:
+                raise EnhanceFailed(
+                    "The engine returned a result of another size than it was asked for; please report this.",
+                    f"expected {expected}, got {pixels.shape}",
+                )
+            raster.write(
+                description, pixels, valid, lambda done: run.tell(phase, WORK_UNTIL + (1.0 - WORK_UNTIL) * done)
+            )
+
+
+@contextmanager
+def _job_folder() -> Iterator[Path]:
+    """Yield a new folder that only this user can look into, and remove it with all that is in it."""
+    folder = Path(tempfile.mkdtemp(prefix=_JOB_FOLDER_PREFIX))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _notes(plan: EnhancePlan) -> dict[str, str]:
+    job = plan.job
+    return {
+        "TIFFTAG_SOFTWARE": f"Headland {headland_version()}",
+        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, enhanced x{job.scale}",
+        "HEADLAND_METHOD": job.method.value,
+        "HEADLAND_SCALE": str(job.scale),
+        "HEADLAND_PRESET": job.preset.value,
+        "HEADLAND_SEED": str(job.seed),
+    }
+
+
+def _sentence(error: OSError, plan: EnhancePlan) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk is full ({tempfile.gettempdir()} or {plan.output.parent}); free some space or choose a smaller "
+            "extent, and try again."
+        )
+    where = error.filename2 or error.filename or plan.output
+    if isinstance(error, PermissionError):
+        return f"{where} cannot be written; it may be open in a layer or another program, so choose another file name."
+    return f"A file could not be read or written ({where}: {error.strerror or error}); free it and try again."

@@ -1,0 +1,53 @@
+"""GDAL's errors as exceptions, without touching what the rest of QGIS relies on.
+
+``gdal.UseExceptions()`` is a switch for the whole process in older GDAL versions, so a plugin must leave it alone.
+Error handlers belong to the thread that pushed them and work with the switch in either position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Callable
+
+from osgeo import gdal
+
+
+class GdalError(RuntimeError):
+    """GDAL reported a failure; the text is its message."""
+
+
+@contextmanager
+def gdal_failures_raised() -> Iterator[Callable[[], None]]:
+    """Raise GdalError for any failure that GDAL reports inside; its warnings are dropped.
+
+    Yields a function that raises for what was reported so far, to be called now and then in long work; at the end
+    that happens by itself. Datasets that were written have to be let go inside, because some errors show only when
+    they are closed.
+    """
+    messages: list[str] = []
+
+    def check() -> None:
+        if messages:
+            raise GdalError(messages[0])
+
+    def keep(error_class: int, _number: int, message: str) -> None:
+        if error_class >= gdal.CE_Failure:
+            messages.append(message)
+
+    gdal.PushErrorHandler(keep)
+    try:
+        yield check
+    except RuntimeError as error:
+        # With exceptions switched on, the bindings raise by themselves; otherwise a failed call yields None and what
+        # follows stumbles over it, which the message explains better.
+        if isinstance(error, GdalError) or type(error) is not RuntimeError:
+            raise
+        raise GdalError(str(error)) from error
+    except (AttributeError, TypeError) as error:
+        if not messages:
+            raise
+        raise GdalError(messages[0]) from error
+    finally:
+        gdal.PopErrorHandler()
+    check()

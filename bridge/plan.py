@@ -1,0 +1,58 @@
+"""What is going to happen, once every check has passed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..engine.grid import Grid, Window
+from ..engine.job import Job
+from .raster_source import BandInfo, Metadata, RasterUri
+
+
+class CannotEnhance(ValueError):
+    """The request cannot be carried out; the text is one sentence for people: what is wrong and what to do."""
+
+
+class EngineMissing(CannotEnhance):
+    """The engine environment is not there: setting it up is the remedy."""
+
+
+@dataclass(frozen=True)
+class EnhancePlan:
+    """A checked request as plain values, safe to take into another thread.
+
+    Attributes:
+        source: what GDAL opens.
+        source_layer_id, source_name: of the layer in QGIS.
+        grid: the whole raster's, with the layer's CRS, which may be another than the file states.
+        window: the pixels to enhance.
+        bands: in the order of the arrays.
+        metadata: the raster's own, by domain.
+        job: what the worker is asked to do.
+        engine_python: what runs the worker.
+        output: where the GeoTIFF goes.
+        report: where the JSON report goes.
+    """
+
+    source: RasterUri
+    source_layer_id: str
+    source_name: str
+    grid: Grid
+    window: Window
+    bands: tuple[BandInfo, ...]
+    metadata: Metadata
+    job: Job
+    engine_python: Path
+    output: Path
+    report: Path
+
+    @property
+    def output_grid(self) -> Grid:
+        """Where the result's pixels lie."""
+        return self.grid.part(self.window).refined(self.job.scale)
+
+    @property
+    def result_name(self) -> str:
+        """What the result is called in the layer tree."""
+        return f"{self.source_name} (enhanced ×{self.job.scale})"

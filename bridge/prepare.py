@@ -1,0 +1,275 @@
+"""Turns a request into a plan: every check that can be made before any work starts, each with its own sentence."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+from osgeo import gdal
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCoordinateTransformContext,
+    QgsCsException,
+    QgsDistanceArea,
+    QgsMapLayer,
+    QgsPointXY,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsReferencedRectangle,
+)
+
+from ..engine.environment import EnvironmentMissing, engine_python
+from ..engine.grid import Grid, Window
+from ..engine.job import Job, JobError
+from .compat import gdal_wkt
+from .destination import check_room, choose_output, choose_report
+from .plan import CannotEnhance, EngineMissing, EnhancePlan
+from .raster_source import BandInfo, RasterInfo, RasterUri, SourceUnreadable, common_dtype, describe
+from .request import EnhanceRequest
+
+__all__ = ["CannotEnhance", "EngineMissing", "EnhancePlan", "checked_layer", "prepare"]
+
+SMALLEST_SIDE_PX = 16
+LARGEST_RESULT_SIDE_PX = 30_000
+
+_WEB_DRIVERS = {"WMS", "WMTS", "WCS", "DAAS", "EEDAI", "PLMOSAIC"}
+# Overviews add a third to the result.
+_OVERVIEW_FACTOR = 4 / 3
+
+
+def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformContext) -> EnhancePlan:
+    """Check ``request`` and return what is to be done. On the main thread: it looks at the layer.
+
+    Args:
+        transform_context: the project's, for an extent in another CRS than the layer's.
+
+    Raises:
+        CannotEnhance: for the first thing that is wrong with the request.
+    """
+    layer = checked_layer(request.layer)
+    name = layer.name()
+    uri = _gdal_uri(layer)
+    try:
+        info = describe(uri)
+    except SourceUnreadable as error:
+        raise CannotEnhance(str(error)) from error
+    _check_raster(layer, info)
+    bands = tuple(_as_qgis_shows_it(band, layer) for band in _chosen_bands(name, info, request.bands))
+    grid = Grid(info.grid.geotransform, info.grid.width_px, info.grid.height_px, gdal_wkt(layer.crs()))
+    window = _window(layer, grid, request.extent, transform_context)
+    _check_size(name, window, window == grid.window, request.scale)
+    job = _job(request, bands, _pixel_size_m(layer.crs(), grid, window, transform_context))
+    output = choose_output(request.output, info.files)
+    report = choose_report(request.report, output, info.files)
+    _check_disk(window, bands, request.scale, output)
+    try:
+        python = engine_python()
+    except EnvironmentMissing as error:
+        raise EngineMissing(str(error)) from error
+    return EnhancePlan(uri, layer.id(), name, grid, window, bands, info.metadata, job, python, output, report)
+
+
+def checked_layer(layer: Optional[QgsMapLayer]) -> QgsRasterLayer:
+    """Return ``layer`` if it is a raster layer that is read from a file by GDAL. Raises CannotEnhance if not."""
+    if layer is None:
+        raise CannotEnhance("No layer is chosen; choose a raster layer.")
+    name = layer.name()
+    if not isinstance(layer, QgsRasterLayer):
+        raise CannotEnhance(f"“{name}” is not a raster layer; choose a raster layer.")
+    if not layer.isValid() or layer.dataProvider() is None:
+        raise CannotEnhance(f"“{name}” cannot be read; check that its file is still there, or choose another layer.")
+    if layer.providerType() != "gdal":
+        raise _not_a_file(name)
+    return layer
+
+
+def _not_a_file(name: str) -> CannotEnhance:
+    return CannotEnhance(
+        f"“{name}” does not come from a raster file; save it as one first (Export, Save As) and choose that layer."
+    )
+
+
+def _gdal_uri(layer: QgsRasterLayer) -> RasterUri:
+    """Return what GDAL has to open: QGIS appends open options to the dataset's name."""
+    dataset, *options = layer.dataProvider().dataSourceUri().split("|option:")
+    return RasterUri(dataset, tuple(options))
+
+
+def _check_raster(layer: QgsRasterLayer, info: RasterInfo) -> None:
+    name = layer.name()
+    if info.driver in _WEB_DRIVERS:
+        raise _not_a_file(name)
+    is_georeferenced_otherwise = info.has_ground_control_points and not info.has_geotransform
+    if info.grid.is_rotated or is_georeferenced_otherwise or not _lies_where_qgis_shows_it(layer, info.grid):
+        raise CannotEnhance(
+            f"“{name}” is rotated or not yet rectified; bring it onto a north-up grid first "
+            "(Raster, Projections, Warp) and choose that layer."
+        )
+    renderer = layer.renderer()
+    if renderer is not None and renderer.type() == "paletted":
+        raise _paletted(name)
+
+
+def _paletted(name: str) -> CannotEnhance:
+    return CannotEnhance(
+        f"“{name}” is paletted: its numbers stand for classes or colours and cannot be sharpened; "
+        "choose a layer with measured values."
+    )
+
+
+def _lies_where_qgis_shows_it(layer: QgsRasterLayer, grid: Grid) -> bool:
+    """Whether layer and file agree within a pixel; if not, QGIS warps the file while it reads."""
+    extent = layer.extent()
+    shown = (extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum())
+    width, height = grid.pixel_size
+    return all(abs(a - b) <= size for a, b, size in zip(shown, grid.bounds, (width, height, width, height)))
+
+
+def _chosen_bands(name: str, info: RasterInfo, wished: tuple[int, ...]) -> tuple[BandInfo, ...]:
+    count = len(info.bands)
+    for number in wished:
+        if not 1 <= number <= count:
+            raise CannotEnhance(f"“{name}” has no band {number}; choose from its bands 1 to {count}.")
+    if len(set(wished)) != len(wished):
+        raise CannotEnhance("A band is chosen more than once; choose each band once.")
+    if wished:
+        bands = tuple(info.bands[number - 1] for number in wished)
+    else:
+        bands = tuple(band for band in info.bands if not band.is_alpha)
+    if not bands:
+        raise CannotEnhance(f"“{name}” has no band with measured values; choose another layer.")
+    for band in bands:
+        if band.is_paletted:
+            raise _paletted(name)
+        if not _has_usable_type(band):
+            raise CannotEnhance(
+                f"Band {band.number} of “{name}” holds values of a kind that cannot be enhanced (complex, or signed "
+                "bytes in this GDAL version); convert it to integers or floats first (Raster, Conversion, Translate)."
+            )
+    return bands
+
+
+def _as_qgis_shows_it(band: BandInfo, layer: QgsRasterLayer) -> BandInfo:
+    """Return the band with what the user declared invalid in the layer's properties, beyond what the file says."""
+    scale = 1.0 if band.scale is None else band.scale
+    offset = 0.0 if band.offset is None else band.offset
+    excluded = []
+    for wished in layer.dataProvider().userNoDataValues(band.number):
+        # QGIS compares values, the file holds digital numbers.
+        ends = ((wished.min() - offset) / scale, (wished.max() - offset) / scale)
+        excluded.append((min(ends), max(ends)))
+    return replace(band, excluded=tuple(excluded))
+
+
+def _has_usable_type(band: BandInfo) -> bool:
+    if band.dtype == "int8":
+        # GDT_Int8 came with GDAL 3.7.
+        return hasattr(gdal, "GDT_Int8")
+    return bool(band.dtype) and np.dtype(band.dtype).kind in "iuf"
+
+
+def _window(
+    layer: QgsRasterLayer,
+    grid: Grid,
+    extent: Optional[QgsReferencedRectangle],
+    transform_context: QgsCoordinateTransformContext,
+) -> Window:
+    if extent is None:
+        return grid.window
+    if extent.isNull() or not extent.isFinite() or extent.isEmpty():
+        raise CannotEnhance("The extent is empty; draw a rectangle or choose the whole layer.")
+    rectangle = _in_crs_of_layer(extent, layer.crs(), transform_context)
+    window = grid.window_of((rectangle.xMinimum(), rectangle.yMinimum(), rectangle.xMaximum(), rectangle.yMaximum()))
+    if window is None:
+        raise CannotEnhance(f"The extent does not touch “{layer.name()}”; choose one that lies on it.")
+    return window
+
+
+def _in_crs_of_layer(
+    extent: QgsReferencedRectangle,
+    crs: QgsCoordinateReferenceSystem,
+    transform_context: QgsCoordinateTransformContext,
+) -> QgsRectangle:
+    if not extent.crs().isValid() or not crs.isValid() or extent.crs() == crs:
+        return extent
+    transform = QgsCoordinateTransform(extent.crs(), crs, transform_context)
+    try:
+        rectangle = transform.transformBoundingBox(extent)
+    except QgsCsException as error:
+        raise CannotEnhance(
+            "The extent cannot be brought into the layer’s CRS; choose one that lies on the layer."
+        ) from error
+    if not rectangle.isFinite():
+        raise CannotEnhance("The extent cannot be brought into the layer’s CRS; choose one that lies on the layer.")
+    return rectangle
+
+
+def _check_size(name: str, window: Window, is_whole_layer: bool, scale: int) -> None:
+    size = f"{window.width_px} × {window.height_px} pixels"
+    if min(window.width_px, window.height_px) < SMALLEST_SIDE_PX:
+        what = f"“{name}” has only {size}" if is_whole_layer else f"The extent holds only {size} of “{name}”"
+        raise CannotEnhance(
+            f"{what}; at least {SMALLEST_SIDE_PX} × {SMALLEST_SIDE_PX} are needed, so choose a larger "
+            f"{'layer' if is_whole_layer else 'extent'}."
+        )
+    if max(window.width_px, window.height_px) * scale > LARGEST_RESULT_SIDE_PX:
+        raise CannotEnhance(
+            f"The result would be {window.width_px * scale} × {window.height_px * scale} pixels, more than the "
+            f"{LARGEST_RESULT_SIDE_PX} a side that are possible; choose a smaller extent or scale factor."
+        )
+
+
+def _job(request: EnhanceRequest, bands: tuple[BandInfo, ...], pixel_size_m: Optional[tuple[float, float]]) -> Job:
+    try:
+        return Job(
+            method=request.method,
+            scale=request.scale,
+            preset=request.preset,
+            device=request.device,
+            seed=request.seed,
+            sensor=request.sensor,
+            band_names=tuple(band.name for band in bands),
+            mtf_at_nyquist=request.mtf_at_nyquist,
+            pixel_size_m=pixel_size_m,
+        )
+    except JobError as error:
+        raise CannotEnhance(str(error)) from error
+
+
+def _pixel_size_m(
+    crs: QgsCoordinateReferenceSystem,
+    grid: Grid,
+    window: Window,
+    transform_context: QgsCoordinateTransformContext,
+) -> Optional[tuple[float, float]]:
+    """Measure a pixel in the window's middle on the ellipsoid: projected units may be neither metres nor true."""
+    if not crs.isValid():
+        return None
+    measure = QgsDistanceArea()
+    measure.setSourceCrs(crs, transform_context)
+    measure.setEllipsoid(crs.ellipsoidAcronym() or "EPSG:7030")
+    x_min, y_min, x_max, y_max = grid.bounds_of(window)
+    middle = QgsPointXY((x_min + x_max) / 2, (y_min + y_max) / 2)
+    width, height = grid.pixel_size
+    try:
+        sizes = (
+            measure.measureLine(middle, QgsPointXY(middle.x() + width, middle.y())),
+            measure.measureLine(middle, QgsPointXY(middle.x(), middle.y() + height)),
+        )
+    except QgsCsException:
+        return None
+    return sizes if all(math.isfinite(size) and size > 0 for size in sizes) else None
+
+
+def _check_disk(window: Window, bands: tuple[BandInfo, ...], scale: int, output: Path) -> None:
+    pixels = window.width_px * window.height_px * len(bands)
+    dtype = common_dtype(bands)
+    floats = 4 if np.can_cast(dtype, np.float32, casting="safe") else 8
+    job_folder = pixels * (dtype.itemsize + 1) + pixels * scale**2 * floats
+    result = int(pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR)
+    check_room([(Path(tempfile.gettempdir()), job_folder), (output.parent, result)])

@@ -1,0 +1,298 @@
+"""Writes the result as a GeoTIFF that appears under its name only when it is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal, gdal_array
+
+from ..engine.grid import Grid
+from .array_file import ArrayReader
+from .gdal_errors import GdalError, gdal_failures_raised
+from .raster_source import BandInfo, Metadata, Number, common_dtype, strip_height
+from .rounding import keep_off_nodata, to_dtype
+
+TILE_PX = 256
+# Overviews take this share of the time that writing takes, for the progress bar.
+_OVERVIEW_SHARE = 0.3
+_PARTIAL_PREFIX = ".headland-"
+# Files that GDAL reads beside a raster and that would speak of the one that was replaced.
+_SIDECARS = (".aux.xml", ".ovr", ".msk")
+
+
+class ResultUnwritable(RuntimeError):
+    """The result cannot be written; the text is one sentence for people."""
+
+
+@dataclass(frozen=True)
+class ResultDescription:
+    """What the result file says about its pixels.
+
+    Attributes:
+        grid: that of the result, already refined.
+        bands: as the source describes them, in the order of the arrays.
+        metadata: of the whole raster, by domain.
+        notes: items of our own: software, method.
+    """
+
+    grid: Grid
+    bands: tuple[BandInfo, ...]
+    metadata: Metadata
+    notes: Mapping[str, str]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The one data type of all bands: GeoTIFF knows no other way."""
+        return common_dtype(self.bands)
+
+    @property
+    def nodata(self) -> Optional[Number]:
+        """The one nodata value of all bands, or None."""
+        return next((band.nodata for band in self.bands if band.nodata is not None), None)
+
+
+@contextmanager
+def staged_geotiff(path: Path) -> Iterator[StagedGeotiff]:
+    """Yield what writes a GeoTIFF that is to stand at ``path``; one that was not published leaves nothing behind."""
+    raster = StagedGeotiff(path)
+    try:
+        yield raster
+    finally:
+        raster.discard()
+
+
+class StagedGeotiff:
+    """A GeoTIFF that is written first and gets its name later, when all else is done too."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._folder: Optional[Path] = None
+
+    def write(
+        self,
+        description: ResultDescription,
+        pixels: ArrayReader,
+        valid: ArrayReader,
+        on_fraction: Callable[[float], None],
+    ) -> None:
+        """Write the raster into a private folder beside its place.
+
+        Args:
+            pixels: (band, row, column), digital numbers, not rounded.
+            valid: (band, row / scale, column / scale), True = valid, of the input. Pixels below an invalid one
+                become nodata; without a nodata value a mask inside the file says where they are.
+            on_fraction: told how much is done, from 0 to 1; what it raises ends the writing.
+
+        Raises:
+            ResultUnwritable: if GDAL fails or the engine's numbers are none.
+            OSError: if the folder cannot be written to.
+        """
+        # On the same file system, so that moving out of it is one step.
+        self._folder = Path(tempfile.mkdtemp(prefix=_PARTIAL_PREFIX, dir=self._path.parent))
+        partial = self._folder / self._path.name
+        try:
+            with gdal_failures_raised() as raise_failure, _mask_inside_the_file():
+
+                def tell(fraction: float) -> None:
+                    raise_failure()
+                    on_fraction(fraction)
+
+                _write(partial, description, pixels, valid, tell)
+                raise_failure()
+                _check(partial, description)
+        except GdalError as error:
+            raise ResultUnwritable(
+                f"The result cannot be written to {self._path.parent} ({error}); is there room on the disk?"
+            ) from error
+
+    def publish(self) -> None:
+        """Give the raster its name; a file of that name is replaced."""
+        if self._folder is None:
+            raise ValueError("nothing was written")
+        partial = self._folder / self._path.name
+        # First of all, because Windows refuses it while the old file is open, and then nothing must have changed.
+        partial.replace(self._path)
+        for ending in _SIDECARS:
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+        # GDAL puts a CRS there that GeoTIFF has no keys for.
+        sidecar = partial.with_name(f"{partial.name}.aux.xml")
+        if sidecar.exists():
+            sidecar.replace(self._path.with_name(sidecar.name))
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def _mask_inside_the_file() -> Iterator[None]:
+    """Have GDAL put masks into the TIFF and not into a second file, in this thread only."""
+    gdal.SetThreadLocalConfigOption("GDAL_TIFF_INTERNAL_MASK", "YES")
+    try:
+        yield
+    finally:
+        gdal.SetThreadLocalConfigOption("GDAL_TIFF_INTERNAL_MASK", None)
+
+
+def _write(
+    path: Path,
+    description: ResultDescription,
+    pixels: ArrayReader,
+    valid: ArrayReader,
+    on_fraction: Callable[[float], None],
+) -> None:
+    dataset = _create(path, description)
+    bands, low_res_height, _ = valid.shape
+    scale = description.grid.height_px // low_res_height
+    strips = list(_strips(low_res_height, max(1, strip_height(description.grid.width_px, bands) // scale)))
+    needs_mask = description.nodata is None and not _is_all_valid(valid, strips)
+    if needs_mask:
+        dataset.CreateMaskBand(gdal.GMF_PER_DATASET)
+    for top, rows in strips:
+        mask = np.zeros((rows * scale, description.grid.width_px), dtype=np.bool_)
+        for index in range(bands):
+            valid_here = valid.read(index, top, rows).repeat(scale, axis=0).repeat(scale, axis=1)
+            finished = _finish(pixels.read(index, top * scale, rows * scale), valid_here, description)
+            dataset.GetRasterBand(index + 1).WriteArray(finished, 0, top * scale)
+            mask |= valid_here
+        if needs_mask:
+            dataset.GetRasterBand(1).GetMaskBand().WriteArray(mask.astype(np.uint8) * 255, 0, top * scale)
+        on_fraction((1 - _OVERVIEW_SHARE) * (top + rows) / low_res_height)
+    dataset.FlushCache()
+    _build_overviews(dataset, description.grid, lambda done: on_fraction(1 - _OVERVIEW_SHARE * (1 - done)))
+    dataset.FlushCache()
+    on_fraction(1.0)
+
+
+def _build_overviews(dataset: gdal.Dataset, grid: Grid, on_fraction: Callable[[float], None]) -> None:
+    factors = _overview_factors(grid)
+    if not factors:
+        return
+    raised: list[BaseException] = []
+
+    def go_on(fraction: float, _message: str, _data: object) -> int:
+        # An exception cannot travel through GDAL, so it waits outside.
+        try:
+            on_fraction(fraction)
+        except BaseException as error:  # noqa: BLE001
+            raised.append(error)
+        return 0 if raised else 1
+
+    try:
+        dataset.BuildOverviews("AVERAGE", factors, go_on)
+    except RuntimeError:
+        if not raised:
+            raise
+    if raised:
+        raise raised[0]
+
+
+def _finish(
+    values: NDArray[np.floating[Any]], valid: NDArray[np.bool_], description: ResultDescription
+) -> NDArray[Any]:
+    """Return one band's strip, (row, column), as it is stored."""
+    if not np.isfinite(values[valid]).all():
+        raise ResultUnwritable(
+            "The engine returned pixels that are no numbers; try another method, and please report this."
+        )
+    values = np.where(valid, values, 0)
+    dtype, nodata = description.dtype, description.nodata
+    finished = keep_off_nodata(to_dtype(values, dtype), values, nodata)
+    if nodata is None:
+        nodata = np.nan if dtype.kind == "f" else 0
+    finished[~valid] = dtype.type(nodata)
+    return finished
+
+
+def _strips(height_px: int, strip_px: int) -> Iterator[tuple[int, int]]:
+    """Yield first row and number of rows of each strip."""
+    for top in range(0, height_px, strip_px):
+        yield top, min(strip_px, height_px - top)
+
+
+def _is_all_valid(valid: ArrayReader, strips: Iterable[tuple[int, int]]) -> bool:
+    return all(valid.read(band, top, rows).all() for top, rows in strips for band in range(valid.shape[0]))
+
+
+def _create(path: Path, description: ResultDescription) -> gdal.Dataset:
+    grid, dtype = description.grid, description.dtype
+    options = [
+        "COMPRESS=DEFLATE",
+        "TILED=YES",
+        f"BLOCKXSIZE={TILE_PX}",
+        f"BLOCKYSIZE={TILE_PX}",
+        "INTERLEAVE=BAND",
+        "BIGTIFF=IF_SAFER",
+        f"PREDICTOR={3 if dtype.kind == 'f' else 2}",
+        *_colour_options(description.bands),
+    ]
+    data_type = gdal_array.NumericTypeCodeToGDALTypeCode(dtype)
+    driver = gdal.GetDriverByName("GTiff")
+    dataset = driver.Create(str(path), grid.width_px, grid.height_px, len(description.bands), data_type, options)
+    if grid.crs_wkt:
+        dataset.SetProjection(grid.crs_wkt)
+    dataset.SetGeoTransform(grid.geotransform)
+    for domain, items in description.metadata:
+        dataset.SetMetadata(dict(items), domain)
+    for name, value in {"AREA_OR_POINT": "Area", **description.notes}.items():
+        dataset.SetMetadataItem(name, value)
+    for index, info in enumerate(description.bands, start=1):
+        _describe_band(dataset.GetRasterBand(index), info)
+    if description.nodata is not None:
+        dataset.GetRasterBand(1).SetNoDataValue(description.nodata)
+    return dataset
+
+
+def _describe_band(band: gdal.Band, info: BandInfo) -> None:
+    band.SetDescription(info.name)
+    band.SetColorInterpretation(info.colour)
+    if info.scale is not None:
+        band.SetScale(info.scale)
+    if info.offset is not None:
+        band.SetOffset(info.offset)
+    if info.unit:
+        band.SetUnitType(info.unit)
+    for domain, items in info.metadata:
+        band.SetMetadata(dict(items), domain)
+
+
+def _colour_options(bands: tuple[BandInfo, ...]) -> tuple[str, ...]:
+    """Return what makes the file say the bands' colours by itself: later GDAL would put them into another file."""
+    rgb = (gdal.GCI_RedBand, gdal.GCI_GreenBand, gdal.GCI_BlueBand)
+    if tuple(band.colour for band in bands[:3]) == rgb:
+        return ("PHOTOMETRIC=RGB", "ALPHA=YES" if len(bands) > 3 and bands[3].is_alpha else "ALPHA=NO")  # noqa: PLR2004
+    return ("PHOTOMETRIC=MINISBLACK", "ALPHA=NO")
+
+
+def _overview_factors(grid: Grid) -> list[int]:
+    """Return 2, 4, 8 … until a whole overview fits into one tile."""
+    factors = []
+    factor = 2
+    while max(grid.width_px, grid.height_px) * 2 > factor * TILE_PX:
+        factors.append(factor)
+        factor *= 2
+    return factors
+
+
+def _check(path: Path, description: ResultDescription) -> None:
+    """Open the file again: what GDAL failed to say while it wrote shows now."""
+    dataset = gdal.Open(os.fspath(path))
+    if dataset is None:
+        raise GdalError(gdal.GetLastErrorMsg() or "the file is not whole")
+    grid = description.grid
+    if (dataset.RasterXSize, dataset.RasterYSize, dataset.RasterCount) != (
+        grid.width_px,
+        grid.height_px,
+        len(description.bands),
+    ):
+        raise GdalError("the file has another size than it was given")

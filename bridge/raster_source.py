@@ -1,0 +1,256 @@
+"""Reads the pixels of a raster as they are stored, with GDAL.
+
+QGIS's own provider applies scale and offset while it reads; the engine and the result need the digital numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Optional, Union
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal, gdal_array
+
+from ..engine.grid import Grid, Window
+from ..engine.job import INPUT_FILE, VALID_FILE
+from .array_file import new_array
+from .gdal_errors import GdalError, gdal_failures_raised
+
+# Pixels of all bands that are in memory at a time.
+STRIP_PIXELS = 1 << 24
+
+_KEPT_DOMAINS = ("", "IMAGERY")
+# What describes the old file's pixels or layout and not the measurement.
+_DROPPED_ITEMS = ("STATISTICS_", "AREA_OR_POINT", "TIFFTAG_", "OVR_", "LAYER_TYPE", "RepresentationType")
+
+Metadata = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+Number = Union[int, float]
+
+
+class SourceUnreadable(RuntimeError):
+    """The raster cannot be opened or read; the text is one sentence for people."""
+
+
+@dataclass(frozen=True)
+class RasterUri:
+    """What GDAL opens: a path or dataset name, and NAME=VALUE open options."""
+
+    dataset: str
+    open_options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BandInfo:
+    """One band as the source describes it.
+
+    Attributes:
+        number: 1-based.
+        name: its description, "" if it has none.
+        dtype: numpy's name of its data type.
+        nodata: its nodata value as stored, or None.
+        scale, offset: to turn digital numbers into values, or None where the source does not say.
+        colour: GDAL's colour interpretation.
+        is_paletted: whether its numbers stand for colours.
+        metadata: domain and items, such as the wavelength.
+        excluded: ranges (first, last) of digital numbers that the user declared invalid in QGIS.
+    """
+
+    number: int
+    name: str
+    dtype: str
+    nodata: Optional[Number]
+    scale: Optional[float]
+    offset: Optional[float]
+    unit: str
+    colour: int
+    is_paletted: bool
+    metadata: Metadata
+    excluded: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def is_alpha(self) -> bool:
+        """Whether the band says how opaque the others are."""
+        return bool(self.colour == gdal.GCI_AlphaBand)
+
+
+@dataclass(frozen=True)
+class RasterInfo:
+    """A raster without its pixels.
+
+    Attributes:
+        driver: GDAL's short name of the format.
+        grid: with the CRS that the file states.
+        has_geotransform: False if the file does not say where its pixels lie.
+        has_ground_control_points: whether it says so by points instead.
+        files: the files that it is made of.
+    """
+
+    driver: str
+    grid: Grid
+    has_geotransform: bool
+    has_ground_control_points: bool
+    bands: tuple[BandInfo, ...]
+    files: tuple[Path, ...]
+    metadata: Metadata
+
+
+def describe(uri: RasterUri) -> RasterInfo:
+    """Open a raster, look at everything but its pixels, and close it.
+
+    Raises:
+        SourceUnreadable: if GDAL cannot open it.
+    """
+    try:
+        with gdal_failures_raised():
+            dataset = _open(uri)
+            geotransform = dataset.GetGeoTransform(can_return_null=True)
+            crs = dataset.GetSpatialRef()
+            return RasterInfo(
+                driver=dataset.GetDriver().ShortName,
+                # QGIS shows a raster without a geotransform with its first row on top of the y axis' negative half.
+                grid=Grid(
+                    tuple(geotransform or (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)),
+                    dataset.RasterXSize,
+                    dataset.RasterYSize,
+                    "" if crs is None else crs.ExportToWkt(["FORMAT=WKT2"]),
+                ),
+                has_geotransform=geotransform is not None,
+                has_ground_control_points=dataset.GetGCPCount() > 0,
+                bands=tuple(_describe_band(dataset, number) for number in range(1, dataset.RasterCount + 1)),
+                files=tuple(Path(file) for file in dataset.GetFileList() or ()),
+                metadata=_metadata(dataset),
+            )
+    except GdalError as error:
+        raise SourceUnreadable(
+            f"{uri.dataset} cannot be opened ({_reason(error, uri)}); check that the file is still there."
+        ) from error
+
+
+def read_window(
+    uri: RasterUri,
+    window: Window,
+    bands: Iterable[BandInfo],
+    folder: Path,
+    on_fraction: Callable[[float], None],
+) -> None:
+    """Write ``input.npy`` and ``valid.npy`` of a job: both (band, row, column), digital numbers and True = valid.
+
+    A pixel is invalid where the band's nodata value, the raster's mask, its alpha band or the user says so, and where
+    it is not a finite number.
+
+    Args:
+        on_fraction: told how much is done, from 0 to 1; what it raises ends the reading.
+
+    Raises:
+        SourceUnreadable: if GDAL cannot read the pixels.
+        OSError: if ``folder`` cannot hold the arrays.
+    """
+    bands = tuple(bands)
+    shape = (len(bands), window.height_px, window.width_px)
+    pixels_to = new_array(folder / INPUT_FILE, common_dtype(bands), shape)
+    valid_to = new_array(folder / VALID_FILE, np.dtype(np.bool_), shape)
+    try:
+        with pixels_to as pixel_file, valid_to as valid_file, gdal_failures_raised() as raise_failure:
+            dataset = _open(uri)
+            for strip in window.strips(strip_height(window.width_px, len(bands))):
+                row = strip.row_px - window.row_px
+                for index, band in enumerate(bands):
+                    pixels, valid = _read(dataset.GetRasterBand(band.number), strip, band.excluded)
+                    raise_failure()
+                    pixel_file.write(index, row, pixels)
+                    valid_file.write(index, row, valid)
+                on_fraction((row + strip.height_px) / window.height_px)
+    except GdalError as error:
+        raise SourceUnreadable(
+            f"{uri.dataset} cannot be read ({_reason(error, uri)}); check that the file is whole and still there."
+        ) from error
+
+
+def common_dtype(bands: Iterable[BandInfo]) -> np.dtype[Any]:
+    """Return the smallest data type that holds the digital numbers of all ``bands``."""
+    return np.result_type(*(np.dtype(band.dtype) for band in bands))
+
+
+def strip_height(width_px: int, bands: int) -> int:
+    """Return how many rows of ``bands`` bands are read or written at a time."""
+    return max(1, STRIP_PIXELS // (width_px * bands))
+
+
+def _reason(error: GdalError, uri: RasterUri) -> str:
+    """Return GDAL's message without the file's name, where that comes first, and without a full stop."""
+    message = str(error)
+    for start in (uri.dataset, Path(uri.dataset).name):
+        if message.startswith(start):
+            message = message[len(start) :].lstrip(":, ")
+    return message.rstrip(". ")
+
+
+def _open(uri: RasterUri) -> gdal.Dataset:
+    dataset = gdal.OpenEx(uri.dataset, gdal.OF_RASTER | gdal.OF_VERBOSE_ERROR, open_options=list(uri.open_options))
+    if dataset is None:
+        raise GdalError(gdal.GetLastErrorMsg() or "unknown format")
+    return dataset
+
+
+def _read(
+    band: gdal.Band, window: Window, excluded: tuple[tuple[float, float], ...]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    where = (window.column_px, window.row_px, window.width_px, window.height_px)
+    pixels = band.ReadAsArray(*where)
+    # GDAL's mask stands for nodata, mask band and alpha band alike.
+    valid = band.GetMaskBand().ReadAsArray(*where) != 0
+    if pixels.dtype.kind == "f":
+        valid &= np.isfinite(pixels)
+    for first, last in excluded:
+        valid &= (pixels < first) | (pixels > last)
+    return pixels, valid
+
+
+def _describe_band(dataset: gdal.Dataset, number: int) -> BandInfo:
+    band = dataset.GetRasterBand(number)
+    return BandInfo(
+        number=number,
+        name=band.GetDescription() or "",
+        dtype=_dtype_name(band),
+        nodata=_nodata(band),
+        scale=band.GetScale(),
+        offset=band.GetOffset(),
+        unit=band.GetUnitType() or "",
+        colour=band.GetColorInterpretation(),
+        is_paletted=band.GetColorInterpretation() == gdal.GCI_PaletteIndex or band.GetColorTable() is not None,
+        metadata=_metadata(band),
+    )
+
+
+def _dtype_name(band: gdal.Band) -> str:
+    if band.GetMetadataItem("PIXELTYPE", "IMAGE_STRUCTURE") == "SIGNEDBYTE":
+        # Before GDAL 3.7 signed bytes were bytes with a note.
+        return "int8"
+    dtype = gdal_array.GDALTypeCodeToNumericTypeCode(band.DataType)
+    return "" if dtype is None else np.dtype(dtype).name
+
+
+def _nodata(band: gdal.Band) -> Optional[Number]:
+    """Return the band's nodata value, None also where it is no value of the band's data type."""
+    nodata: Optional[Number] = band.GetNoDataValue()
+    dtype = np.dtype(_dtype_name(band) or "float64")
+    if nodata is None or dtype.kind not in "iu":
+        return nodata
+    limits = np.iinfo(dtype)
+    if not math.isfinite(nodata) or nodata != int(nodata) or not limits.min <= nodata <= limits.max:
+        return None
+    return int(nodata)
+
+
+def _metadata(owner: Union[gdal.Dataset, gdal.Band]) -> Metadata:
+    domains = []
+    for domain in _KEPT_DOMAINS:
+        items = owner.GetMetadata(domain) or {}
+        kept = tuple((name, value) for name, value in items.items() if not name.startswith(_DROPPED_ITEMS))
+        if kept:
+            domains.append((domain, kept))
+    return tuple(domains)

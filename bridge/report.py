@@ -1,0 +1,97 @@
+"""REPORT: what was done to which pixels, by what, and how well the result agrees with the input, as JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Optional
+
+from osgeo import gdal
+from qgis.core import Qgis
+
+from ..engine.events import Started
+from .plan import EnhancePlan
+from .version import headland_version
+
+
+def compose_report(
+    plan: EnhancePlan, started: Optional[Started], worker_report: dict[str, Any], seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Return the whole report: the plan's part with the worker's added.
+
+    Args:
+        started: what the worker said of itself, if it said anything.
+        worker_report: its own part; its entries win, because it knows what really happened.
+        seconds: by stage, of this process; the worker's come between reading and writing.
+    """
+    job, window = plan.job, plan.window
+    report: dict[str, Any] = {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "input": {
+            "layer": plan.source_name,
+            "source": plan.source.dataset,
+            "size_px": [plan.grid.width_px, plan.grid.height_px],
+            "crs": plan.grid.crs_wkt,
+        },
+        "output": str(plan.output),
+        "window": {
+            "column_px": window.column_px,
+            "row_px": window.row_px,
+            "width_px": window.width_px,
+            "height_px": window.height_px,
+            "bounds": list(plan.grid.bounds_of(window)),
+            "pixel_size_m": job.pixel_size_m,
+        },
+        "bands": [{"number": band.number, "name": band.name} for band in plan.bands],
+        "method": job.method.value,
+        "scale": job.scale,
+        "preset": job.preset.value,
+        "sensor": job.sensor.value,
+        "mtf_at_nyquist": job.mtf_at_nyquist,
+        "seed": job.seed,
+        "device": started.device if started else job.device.value,
+        "versions": {
+            "headland": headland_version(),
+            "qgis": Qgis.QGIS_VERSION,
+            "gdal": gdal.__version__,
+            "system": platform.platform(),
+            "worker": started.versions if started else {},
+        },
+    }
+    worker_seconds = worker_report.get("seconds", {})
+    stages = {"read": seconds["read"], **worker_seconds, "write": seconds["write"], "total": seconds["total"]}
+    return {**report, **worker_report, "seconds": {stage: round(spent, 3) for stage, spent in stages.items()}}
+
+
+@contextmanager
+def staged_report(path: Path) -> Iterator[StagedReport]:
+    """Yield what writes a report that is to stand at ``path``; a report that was not published is removed."""
+    report = StagedReport(path)
+    try:
+        yield report
+    finally:
+        report.discard()
+
+
+class StagedReport:
+    """A report that is written first and gets its name later, in a step that hardly ever fails."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.partial")
+
+    def write(self, report: dict[str, Any]) -> None:
+        """Write ``report`` under a temporary name beside its place."""
+        self._partial.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def publish(self) -> None:
+        """Give it its name; a file of that name is replaced."""
+        self._partial.replace(self._path)
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        self._partial.unlink(missing_ok=True)

@@ -1,0 +1,38 @@
+"""What a person asks for, as the dock and the Processing algorithm both say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from qgis.core import QgsRasterLayer, QgsReferencedRectangle
+
+from ..engine.job import Device, Method, Preset, Sensor
+
+
+@dataclass(frozen=True)
+class EnhanceRequest:
+    """One click on Enhance extent.
+
+    Attributes:
+        layer: the raster to enhance; read on the main thread only.
+        extent: the wished-for rectangle, in any CRS; None for the whole layer.
+        bands: 1-based band numbers in the order wished for; empty for all bands.
+        mtf_at_nyquist: used only with ``Sensor.CUSTOM``.
+        output: where the GeoTIFF goes; None for a temporary file.
+        report: where the JSON report goes; None for beside the output.
+    """
+
+    layer: Optional[QgsRasterLayer]
+    extent: Optional[QgsReferencedRectangle] = None
+    bands: tuple[int, ...] = ()
+    method: Method = Method.CHAIN
+    scale: int = 4
+    preset: Preset = Preset.FAST
+    sensor: Sensor = Sensor.AUTO
+    mtf_at_nyquist: Optional[float] = None
+    seed: int = 0
+    device: Device = Device.AUTO
+    output: Optional[Path] = None
+    report: Optional[Path] = None

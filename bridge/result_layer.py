@@ -1,0 +1,99 @@
+"""Shows the result: a layer with its source's style, directly above it in the layer tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Optional
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsMapLayer,
+    QgsProject,
+    QgsRasterLayer,
+    QgsReadWriteContext,
+)
+from qgis.PyQt.QtXml import QDomDocument, QDomElement
+
+from .plan import EnhancePlan
+
+# In a style, whatever ends like this and is a number stands for a band.
+_BAND_ATTRIBUTES = ("band", "grayBand", "redBand", "greenBand", "blueBand")
+_STYLE_CATEGORIES = QgsMapLayer.StyleCategory.Symbology | QgsMapLayer.StyleCategory.Rendering
+
+
+def add_result(plan: EnhancePlan, output: Path, project: QgsProject) -> QgsRasterLayer:
+    """Add ``output`` to ``project`` and return its layer. On the main thread.
+
+    It lies directly above the source layer, in whatever group that is, and looks like it. If the source layer is
+    gone, it lies on top of everything in QGIS's default style.
+    """
+    found = project.mapLayer(plan.source_layer_id)
+    source = found if isinstance(found, QgsRasterLayer) else None
+    layer = open_result(plan, output, source)
+    project.addMapLayer(layer, False)
+    root = project.layerTreeRoot()
+    node = root.findLayer(source.id()) if source is not None else None
+    if node is None:
+        root.insertLayer(0, layer)
+    else:
+        group = node.parent()
+        group.insertLayer(group.children().index(node), layer)
+    return layer
+
+
+def open_result(plan: EnhancePlan, output: Path, source: Optional[QgsRasterLayer]) -> QgsRasterLayer:
+    """Return a layer of ``output``, styled like ``source`` if that is given, in no project yet."""
+    options = QgsRasterLayer.LayerOptions()
+    # The CRS is known; QGIS must not ask for it.
+    options.skipCrsValidation = True
+    layer = QgsRasterLayer(str(output), plan.result_name, "gdal", options)
+    layer.setCrs(source.crs() if source is not None else QgsCoordinateReferenceSystem.fromWkt(plan.grid.crs_wkt))
+    if source is not None:
+        copy_style(source, layer, tuple(band.number for band in plan.bands))
+    return layer
+
+
+def copy_style(source: QgsRasterLayer, result: QgsRasterLayer, bands: tuple[int, ...]) -> bool:
+    """Make ``result`` look like ``source`` and return whether that was possible.
+
+    It is not if the style shows a band that was not enhanced; then the result keeps QGIS's default style.
+
+    Args:
+        bands: the source's band number of each of the result's bands.
+    """
+    document = QDomDocument()
+    source.exportNamedStyle(document, QgsReadWriteContext(), _STYLE_CATEGORIES)
+    new_numbers = {old: new for new, old in enumerate(bands, start=1)}
+    renderers = document.elementsByTagName("rasterrenderer")
+    for index in range(renderers.count()):
+        renderer = renderers.at(index).toElement()
+        if not _renumber(renderer, new_numbers):
+            return False
+        _renumber_alpha(renderer, new_numbers, _alpha_band(result, len(bands)))
+    is_read, _message = result.importNamedStyle(document, _STYLE_CATEGORIES)
+    return bool(is_read)
+
+
+def _renumber(renderer: QDomElement, new_numbers: Mapping[int, int]) -> bool:
+    """Change the band numbers of a style to those of the result; return False if one is not in it."""
+    for attribute in _BAND_ATTRIBUTES:
+        text = renderer.attribute(attribute)
+        # An absent or negative band means none, as for a colour that is not shown.
+        if not text or int(text) < 0:
+            continue
+        if int(text) not in new_numbers:
+            return False
+        renderer.setAttribute(attribute, str(new_numbers[int(text)]))
+    return True
+
+
+def _renumber_alpha(renderer: QDomElement, new_numbers: Mapping[int, int], own_alpha: int) -> None:
+    """Let an alpha band that was not enhanced give way to the result's own."""
+    old = int(renderer.attribute("alphaBand", "-1"))
+    renderer.setAttribute("alphaBand", str(new_numbers.get(old, own_alpha)))
+
+
+def _alpha_band(result: QgsRasterLayer, bands: int) -> int:
+    """Return the number of the band as which QGIS shows the file's mask, or -1."""
+    return bands + 1 if result.bandCount() > bands else -1

@@ -1,0 +1,60 @@
+"""The work as a task of QGIS's task manager."""
+
+from __future__ import annotations
+
+import threading
+from typing import Optional
+
+from qgis.core import QgsTask
+from qgis.PyQt.QtCore import pyqtSignal
+
+from .enhance import EnhanceCancelled, EnhanceFailed, EnhanceResult, enhance, unexpected
+from .plan import EnhancePlan
+
+
+class EnhanceTask(QgsTask):
+    """Carries out one plan in the background.
+
+    After it ended, exactly one of these holds: ``result`` is set; ``failure`` is set; it was cancelled.
+
+    Signals:
+        progressed: phase in words, fraction done from 0 to 1.
+    """
+
+    progressed = pyqtSignal(str, float)
+
+    def __init__(self, plan: EnhancePlan) -> None:
+        super().__init__(f"Enhance {plan.source_name}", QgsTask.Flag.CanCancel)
+        self.plan = plan
+        self.result: Optional[EnhanceResult] = None
+        self.failure: Optional[EnhanceFailed] = None
+        self._has_begun = threading.Event()
+        self._has_ended = threading.Event()
+
+    def run(self) -> bool:
+        """Do the work, in the task's thread."""
+        self._has_begun.set()
+        try:
+            self.result = enhance(self.plan, self._tell, self.isCanceled)
+        except EnhanceCancelled:
+            return False
+        except EnhanceFailed as failure:
+            self.failure = failure
+            return False
+        except Exception as error:  # noqa: BLE001, what escapes from here is lost
+            self.failure = unexpected(error)
+            return False
+        finally:
+            self._has_ended.set()
+        return True
+
+    def wait_for_end(self, timeout_s: float) -> bool:
+        """Block until ``run`` is over; a task that has not begun counts as over. Return whether it is.
+
+        QgsTask.waitForFinished would hold Python's lock, which ``run`` needs.
+        """
+        return not self._has_begun.is_set() or self._has_ended.wait(timeout_s)
+
+    def _tell(self, phase: str, fraction: float) -> None:
+        self.setProgress(100.0 * fraction)
+        self.progressed.emit(phase, fraction)

@@ -1,0 +1,30 @@
+"""Band triples: the networks see three bands at a time, rasters have any number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TRIPLE = 3
+
+
+@dataclass(frozen=True)
+class BandTriple:
+    """Three band indices to show to a network, and which of the three results to keep."""
+
+    indices: tuple[int, int, int]
+    kept: tuple[int, ...]
+
+
+def band_triples(bands: int) -> Iterator[BandTriple]:
+    """Yield triples that keep every band once.
+
+    Consecutive bands go together. A remainder is filled up with the bands before it, so that a single
+    near-infrared band is restored next to red and green; fewer than three bands repeat the last one.
+    """
+    for start in range(0, bands, TRIPLE):
+        wanted = min(TRIPLE, bands - start)
+        first = max(0, min(start, bands - TRIPLE))
+        indices = tuple(min(first + k, bands - 1) for k in range(TRIPLE))
+        kept = tuple(range(start - first, start - first + wanted))
+        yield BandTriple((indices[0], indices[1], indices[2]), kept)

@@ -1,0 +1,1 @@
+"""Deep Image Prior: as published (``reference``) and from an educated start (``educated``)."""

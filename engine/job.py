@@ -1,0 +1,144 @@
+"""The job folder: the contract between QGIS and the worker process.
+
+A job is a private folder that holds ``job.json`` (a :class:`Job`), ``input.npy`` and ``valid.npy``.
+The worker adds ``output.npy``. Arrays are memory-mapped on both sides, so their size is bounded by the
+disk and not by memory.
+
+======================  ===========================================  ==========================
+file                    shape                                        values
+======================  ===========================================  ==========================
+``input.npy``           (band, row, column)                          the source's own digital numbers
+``valid.npy``           (band, row, column), bool                    True = valid
+``output.npy``          (band, row x scale, column x scale), float   digital numbers, not rounded
+======================  ===========================================  ==========================
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Optional
+
+SCHEMA_VERSION = 1
+
+JOB_FILE = "job.json"
+INPUT_FILE = "input.npy"
+VALID_FILE = "valid.npy"
+OUTPUT_FILE = "output.npy"
+
+SCALE_FACTORS = (2, 4)
+LARGEST_SEED = 2**31 - 1
+
+
+class JobError(ValueError):
+    """The job folder cannot be used; the message says what is wrong with it."""
+
+
+class Method(str, Enum):
+    """Which stages run. The values are the words of the Processing parameter METHOD."""
+
+    CHAIN = "chain"
+    DIP = "dip"
+    DECRAPPIFY = "decrappify"
+    ANCHOR = "anchor"
+
+
+class Preset(str, Enum):
+    """How much effort Deep Image Prior makes; ``reference`` is the published setting."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    REFERENCE = "reference"
+
+
+class Device(str, Enum):
+    """Where the worker computes; ``auto`` takes the best one that works."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+class Sensor(str, Enum):
+    """Whose point spread function blurred the input; ``auto`` reads it off band names and pixel size."""
+
+    AUTO = "auto"
+    SENTINEL_2 = "sentinel-2"
+    LANDSAT = "landsat"
+    CUSTOM = "custom"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the worker is asked to do.
+
+    Attributes:
+        method, scale, preset, device, seed: as in the Processing parameters of the same names.
+        sensor: whose MTF applies; ``CUSTOM`` takes ``mtf_at_nyquist`` for every band.
+        mtf_at_nyquist: in (0, 1), used only with ``Sensor.CUSTOM``.
+        band_names: one per band of ``input.npy``, as the source names them ("" where it does not).
+        pixel_size_m: ground size (x, y) of an input pixel in metres, or None where it is unknown.
+    """
+
+    method: Method
+    scale: int
+    preset: Preset
+    device: Device
+    seed: int
+    sensor: Sensor
+    band_names: tuple[str, ...]
+    mtf_at_nyquist: Optional[float] = None
+    pixel_size_m: Optional[tuple[float, float]] = None
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALE_FACTORS:
+            raise JobError(f"The scale factor is {self.scale}; it must be 2 or 4.")
+        if not self.band_names:
+            raise JobError("The job names no band; it needs at least one.")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise JobError(f"The seed is {self.seed}; it must lie between 0 and {LARGEST_SEED}.")
+        if self.sensor is Sensor.CUSTOM and self.mtf_at_nyquist is None:
+            raise JobError("A custom sensor needs its MTF at Nyquist.")
+        if self.mtf_at_nyquist is not None and not 0.0 < self.mtf_at_nyquist < 1.0:
+            raise JobError(f"The MTF at Nyquist is {self.mtf_at_nyquist}; it must lie between 0 and 1.")
+
+    def save(self, folder: Path) -> None:
+        """Write ``job.json`` into ``folder``, which must exist."""
+        content = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        (folder / JOB_FILE).write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Job:
+        """Read ``job.json`` from ``folder``.
+
+        Raises:
+            JobError: if the file is missing, is not JSON, has another schema version or a value out of range.
+        """
+        try:
+            content = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise JobError(f"The job file {folder / JOB_FILE} cannot be read: {error}") from error
+        if not isinstance(content, dict) or content.pop("schema_version", None) != SCHEMA_VERSION:
+            raise JobError(
+                f"The job file is not of schema version {SCHEMA_VERSION}; was it written by another Headland?"
+            )
+        try:
+            return cls._from_json(content)
+        except (LookupError, TypeError, ValueError) as error:
+            raise JobError(f"The job file has a wrong entry: {error}") from error
+
+    @classmethod
+    def _from_json(cls, content: dict[str, Any]) -> Job:
+        pixel_size = content.pop("pixel_size_m")
+        return cls(
+            method=Method(content.pop("method")),
+            preset=Preset(content.pop("preset")),
+            device=Device(content.pop("device")),
+            sensor=Sensor(content.pop("sensor")),
+            band_names=tuple(content.pop("band_names")),
+            pixel_size_m=None if pixel_size is None else (float(pixel_size[0]), float(pixel_size[1])),
+            **content,
+        )

@@ -1,0 +1,233 @@
+"""Runs one job inside the worker process: opens its arrays, calls the pipeline, tells QGIS how it goes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from .events import Cancelled, Event, Failed, FailureKind, Finished, Progress, Started, encode
+from .job import INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PARTIAL_OUTPUT_FILE = "output.partial.npy"
+# QGIS redraws its progress at most this often.
+PROGRESS_INTERVAL_S = 0.1
+# A worker in a long step says this often that it is alive; QGIS ends a silent one.
+SIGN_OF_LIFE_INTERVAL_S = 10.0
+
+# torch, onnxruntime and the C++ library each say it their own way, some in a plain RuntimeError.
+_OUT_OF_MEMORY_SIGNS = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "failed to allocate memory",
+    "bad_alloc",
+    "bad allocation",
+)
+
+
+class EnvironmentBroken(Exception):
+    """torch, onnxruntime or numpy does not import."""
+
+
+class Commands:
+    """What QGIS says on standard input, heard by a thread: ``cancel``, ``finish``, or the end of it all."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._is_cancelled = threading.Event()
+        self._is_to_finish = threading.Event()
+        threading.Thread(target=self._listen, args=(stream,), name="commands", daemon=True).start()
+
+    def is_cancelled(self) -> bool:
+        """Whether QGIS asked for the end of the job."""
+        return self._is_cancelled.is_set()
+
+    def is_to_finish(self) -> bool:
+        """Whether QGIS asked to stop here and keep the result so far."""
+        return self._is_to_finish.is_set()
+
+    def _listen(self, stream: BinaryIO) -> None:
+        for line in iter(stream.readline, b""):
+            command = line.strip()
+            if command == b"cancel":
+                self._is_cancelled.set()
+            elif command == b"finish":
+                self._is_to_finish.set()
+        # Nobody is left to work for, and nothing needs tidying: the job folder is QGIS's.
+        os._exit(0)
+
+
+class Reporter:
+    """Writes events, progress no oftener than a person can see."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._last_progress: Progress | None = None
+        self._last_time_s = 0.0
+
+    def emit(self, event: Event) -> None:
+        """Write ``event`` at once."""
+        self._last_time_s = time.monotonic()
+        try:
+            self._stream.write(f"{encode(event)}\n".encode("ascii"))
+            self._stream.flush()
+        except OSError:
+            # QGIS is gone.
+            os._exit(1)
+
+    def progress(self, phase: str, fraction: float) -> None:
+        """Tell what is being done (one sentence) and how much of the whole job is done (0 to 1)."""
+        progress = Progress(phase, min(max(float(fraction), 0.0), 1.0))
+        is_new_phase = self._last_progress is None or self._last_progress.phase != phase
+        self._last_progress = progress
+        if is_new_phase or time.monotonic() - self._last_time_s >= PROGRESS_INTERVAL_S:
+            self.emit(progress)
+
+    def sign_of_life(self) -> None:
+        """Repeat the last progress if that was long ago."""
+        if self._last_progress is not None and time.monotonic() - self._last_time_s >= SIGN_OF_LIFE_INTERVAL_S:
+            self.emit(self._last_progress)
+
+
+def run(job_folder: Path, command_stream: BinaryIO, event_stream: BinaryIO) -> int:
+    """Do the job in ``job_folder`` and return the exit status: 0 if it finished or was cancelled, else 1."""
+    commands = Commands(command_stream)
+    reporter = Reporter(event_stream)
+    try:
+        reporter.emit(_do_job(job_folder, commands, reporter))
+    except Exception as error:  # noqa: BLE001, whatever it is, QGIS has to be told
+        reporter.emit(_failure(error))
+        return 1
+    return 0
+
+
+def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finished | Cancelled:
+    job = Job.load(job_folder)
+    pipeline, versions = _import_pipeline()
+    from .device import choose_device, describe  # noqa: PLC0415, only now is torch known to import
+
+    reporter.emit(Started(device=describe(choose_device(job.device)), versions=versions))
+    low_res, valid = open_inputs(job_folder, job)
+
+    def is_cancelled() -> bool:
+        # Who asks is not hanging.
+        reporter.sign_of_life()
+        return commands.is_cancelled()
+
+    try:
+        report = _write_output(
+            job_folder,
+            low_res,
+            job.scale,
+            lambda output: pipeline.enhance(job, low_res, valid, output, reporter.progress, is_cancelled),
+        )
+    except pipeline.Cancelled:
+        return Cancelled()
+    except pipeline.BadInput as error:
+        raise JobError(str(error)) from error
+    return Finished(report)
+
+
+def _import_pipeline() -> tuple[ModuleType, dict[str, str]]:
+    """Return the pipeline and the versions of what it stands on.
+
+    Both libraries are imported now: a broken one shows at once and not after minutes of work.
+    """
+    try:
+        import numpy  # noqa: PLC0415, ICN001
+        import onnxruntime  # noqa: PLC0415
+        import torch  # noqa: PLC0415
+
+        from . import pipeline  # noqa: PLC0415
+    except (ImportError, OSError) as error:
+        raise EnvironmentBroken from error
+    versions = {module.__name__: str(module.__version__) for module in (numpy, onnxruntime, torch)}
+    return pipeline, {"python": platform.python_version(), **versions}
+
+
+def open_inputs(job_folder: Path, job: Job) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return ``input.npy`` and ``valid.npy``, memory-mapped and read-only, both (band, row, column).
+
+    Raises:
+        JobError: if one is missing, damaged, or does not have the shape and type that the job says.
+    """
+    low_res = _open_array(job_folder / INPUT_FILE)
+    valid = _open_array(job_folder / VALID_FILE)
+    if low_res.dtype.kind not in "iuf":
+        raise JobError(f"{INPUT_FILE} holds {low_res.dtype} values; it must hold integers or floats.")
+    if valid.dtype != bool:
+        raise JobError(f"{VALID_FILE} holds {valid.dtype} values; it must hold booleans.")
+    if low_res.ndim != 3 or 0 in low_res.shape:  # noqa: PLR2004, band, row, column
+        raise JobError(f"{INPUT_FILE} has the shape {low_res.shape}; it must be (band, row, column).")
+    if low_res.shape != valid.shape:
+        raise JobError(f"{INPUT_FILE} has the shape {low_res.shape} but {VALID_FILE} {valid.shape}.")
+    if len(low_res) != len(job.band_names):
+        raise JobError(f"{INPUT_FILE} has {len(low_res)} bands, but the job names {len(job.band_names)}.")
+    return low_res, valid
+
+
+def _open_array(file: Path) -> NDArray[Any]:
+    import numpy as np  # noqa: PLC0415, the environment may be broken
+
+    try:
+        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise JobError(f"{file.name} cannot be read: {error}") from error
+    return array
+
+
+def _write_output(
+    job_folder: Path, low_res: NDArray[Any], scale: int, enhance: Callable[[NDArray[Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """Let ``enhance`` fill a new output array, give the file its name once it is whole, and return the report."""
+    import numpy as np  # noqa: PLC0415, the environment may be broken
+
+    bands, rows_px, columns_px = low_res.shape
+    shape = (bands, rows_px * scale, columns_px * scale)
+    # Digital numbers beyond 2^24 do not fit a float32.
+    dtype = np.float32 if np.can_cast(low_res.dtype, np.float32, casting="safe") else np.float64
+    _check_room(job_folder, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+    partial = job_folder / PARTIAL_OUTPUT_FILE
+    output = np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape)
+    report = enhance(output)
+    output.flush()
+    # Windows does not rename a file that is still mapped.
+    del output
+    partial.replace(job_folder / OUTPUT_FILE)
+    return report
+
+
+def _check_room(job_folder: Path, needed_bytes: int) -> None:
+    # A memory map on a full disk ends in a bus error, which no handler can put into words.
+    free_bytes = shutil.disk_usage(job_folder).free
+    if needed_bytes > free_bytes:
+        raise JobError(
+            f"The result needs {needed_bytes / 1e9:.1f} GB in the temporary folder, where {free_bytes / 1e9:.1f} GB "
+            "are free; free some space or choose a smaller extent."
+        )
+
+
+def _failure(error: Exception) -> Failed:
+    """Return what to tell QGIS about ``error``."""
+    details = "".join(traceback.format_exception(error))
+    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OUT_OF_MEMORY_SIGNS):
+        message = "The engine ran out of memory; close other programs or choose a smaller extent or fewer bands."
+        return Failed(FailureKind.OUT_OF_MEMORY, message, details)
+    if isinstance(error, EnvironmentBroken):
+        message = f"The engine's packages do not load ({error.__cause__}); set the engine up again."
+        return Failed(FailureKind.ENVIRONMENT_BROKEN, message, details)
+    if isinstance(error, JobError):
+        return Failed(FailureKind.BAD_INPUT, str(error), details)
+    message = f"The engine met an unexpected error ({type(error).__name__}); please report it with the details."
+    return Failed(FailureKind.INTERNAL, message, details)

@@ -1,0 +1,184 @@
+"""The extent as the stages see it: normalised, measured once as a whole, read tile by tile.
+
+One normalisation and one noise figure for the whole extent: tiles that were normalised each by itself would
+show as seams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Optional
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .forward_model import ForwardModel
+from .inpaint import fill_invalid
+from .noise import SMALLEST_NOISE_SD, damping_for, noise_sd
+from .psf import GaussianPsf, Psf
+from .tiling import TileWindow
+
+# The values at these percentiles go to these levels; networks were trained on images stretched like that.
+LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.0
+LOW_LEVEL, HIGH_LEVEL = 0.05, 0.9
+# How many rows, evenly spread, are looked at to measure an extent of any size.
+MEASURED_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Per band: level = (digital number - offset) x gain."""
+
+    offsets: tuple[float, ...]
+    gains: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What goes from stage to stage.
+
+    Attributes:
+        low_res: (band, h, w), normalised, invalid pixels filled from their neighbours.
+        valid: (band, h, w), True = valid.
+        forward_model: for images of this size.
+        noise_sd: (band, 1, 1), in normalised units.
+        damping: (band, 1, 1), what that noise asks of the pseudo-inverse.
+        estimate: (band, H, W), the high-res image so far; None before the first stage.
+    """
+
+    low_res: Tensor
+    valid: Tensor
+    forward_model: ForwardModel
+    noise_sd: Tensor
+    damping: Tensor
+    estimate: Optional[Tensor] = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The whole extent, on disk, and what was measured on it.
+
+    Attributes:
+        digital_numbers: (band, row, column), any numeric type, memory-mapped.
+        valid: (band, row, column), True = valid, memory-mapped.
+        noise_sd: one a band, in normalised units.
+    """
+
+    digital_numbers: NDArray[np.generic]
+    valid: NDArray[np.bool_]
+    psfs: tuple[Psf, ...]
+    scale: int
+    device: torch.device
+    normalisation: Normalisation
+    noise_sd: tuple[float, ...]
+    _forward_models: dict[tuple[int, int], ForwardModel] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def measure(
+        cls,
+        digital_numbers: NDArray[np.generic],
+        valid: NDArray[np.bool_],
+        mtf_at_nyquist: Sequence[float],
+        scale: int,
+        device: torch.device,
+    ) -> Scene:
+        """Measure levels and noise of every band.
+
+        Raises:
+            ValueError: if a band has no valid pixel.
+        """
+        offsets, gains, noise = [], [], []
+        for number, (band, band_valid) in enumerate(zip(digital_numbers, valid, strict=True), start=1):
+            offset, gain, sd = _measure_band(band, band_valid, number)
+            offsets.append(offset)
+            gains.append(gain)
+            noise.append(sd)
+        psfs = tuple(GaussianPsf(mtf) for mtf in mtf_at_nyquist)
+        normalisation = Normalisation(tuple(offsets), tuple(gains))
+        return cls(digital_numbers, valid, psfs, scale, device, normalisation, tuple(noise))
+
+    @property
+    def bands(self) -> int:
+        """Number of bands."""
+        return len(self.digital_numbers)
+
+    @property
+    def damping(self) -> Tensor:
+        """(band, 1, 1): what each band's noise asks of the pseudo-inverse."""
+        return torch.tensor([damping_for(sd) for sd in self.noise_sd], device=self.device)[:, None, None]
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(rows, columns) of the extent in low-res pixels."""
+        return self.digital_numbers.shape[1], self.digital_numbers.shape[2]
+
+    def tile(self, window: TileWindow) -> Tile:
+        """Read one tile."""
+        low_res, valid = self.read(*window.slices)
+        noise = torch.tensor(self.noise_sd, device=self.device)[:, None, None]
+        model = self.forward_model(low_res.shape[-2], low_res.shape[-1])
+        return Tile(low_res, valid, model, noise, self.damping)
+
+    def read(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+        """Return normalised pixels (band, h, w), with the invalid ones filled, and which are valid."""
+        valid = np.array(self.valid[:, rows, columns])
+        values = np.array(self.digital_numbers[:, rows, columns], dtype=np.float64)
+        known = torch.from_numpy(valid)
+        levels = torch.from_numpy(self.levels(np.where(valid, values, self._offsets)))
+        return fill_invalid(levels, known).to(self.device), known.to(self.device)
+
+    def levels(self, digital_numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Normalise digital numbers (band, row, column)."""
+        return ((digital_numbers - self._offsets) * self._gains).astype(np.float32)
+
+    def digital(self, levels: Tensor) -> NDArray[np.float64]:
+        """Turn normalised levels (band, row, column) back into digital numbers, not rounded."""
+        digital: NDArray[np.float64] = levels.cpu().numpy().astype(np.float64) / self._gains + self._offsets
+        return digital
+
+    @property
+    def noise_in_digital_numbers(self) -> NDArray[np.float64]:
+        """(band,): the noise's standard deviation as the sensor would give it."""
+        noise: NDArray[np.float64] = np.array(self.noise_sd) / np.array(self.normalisation.gains)
+        return noise
+
+    @property
+    def _offsets(self) -> NDArray[np.float64]:
+        return np.array(self.normalisation.offsets)[:, None, None]
+
+    @property
+    def _gains(self) -> NDArray[np.float64]:
+        return np.array(self.normalisation.gains)[:, None, None]
+
+    def forward_model(self, rows_px: int, columns_px: int) -> ForwardModel:
+        """Return the forward model for low-res images of this size; few sizes occur, so they are kept."""
+        size = (rows_px, columns_px)
+        if size not in self._forward_models:
+            self._forward_models[size] = ForwardModel(self.psfs, size, self.scale, self.device)
+        return self._forward_models[size]
+
+
+def _measure_band(band: NDArray[np.generic], valid: NDArray[np.bool_], number: int) -> tuple[float, float, float]:
+    """Return offset, gain and noise (normalised) of one band (row, column)."""
+    # Blocks of four neighbouring rows: noise is measured on 3 x 3 neighbourhoods.
+    starts = np.unique(np.linspace(0, max(0, band.shape[0] - 4), max(1, MEASURED_ROWS // 4)).astype(int))
+    values = np.concatenate([band[start : start + 4] for start in starts]).astype(np.float64)
+    good = np.concatenate([valid[start : start + 4] for start in starts])
+    if not good.any():
+        good, values = np.asarray(valid), np.asarray(band, dtype=np.float64)
+    if not good.any():
+        raise ValueError(
+            f"Band {number} has no valid pixel in this extent; choose another extent or leave the band out."
+        )
+    low, high = np.percentile(values[good], (LOW_PERCENTILE, HIGH_PERCENTILE))
+    if high <= low:
+        low, high = float(values[good].min()), float(values[good].max())
+    gain = (HIGH_LEVEL - LOW_LEVEL) / (high - low) if high > low else 1.0
+    offset = low - LOW_LEVEL / gain
+    levels = np.where(good, (values - offset) * gain, 0.0).astype(np.float32)
+    blocks = [slice(4 * k, 4 * k + 4) for k in range(len(starts))] if len(levels) == 4 * len(starts) else [slice(None)]
+    noise = np.median([noise_sd(levels[block], good[block]) for block in blocks])
+    return float(offset), float(gain), max(float(noise), SMALLEST_NOISE_SD)

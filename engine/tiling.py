@@ -1,0 +1,86 @@
+"""How an extent is cut into tiles and how their results are blended back without seams.
+
+Every tile has a core; the cores cover the extent without overlap. Around the core lies a margin that gives
+the methods their context. Near the core's edges the blending weights rise linearly, in such a way that the
+weights of all tiles sum to one at every pixel: results are simply added up, in any order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST_CORE_PX = 224
+MARGIN_PX = 24
+# Half the width of the zone in which two tiles are mixed; the rest of the margin is context only.
+BLEND_PX = 8
+
+
+@dataclass(frozen=True)
+class Span:
+    """A tile along one axis, in low-res pixels of the extent: margin included, and its core."""
+
+    start: int
+    stop: int
+    core_start: int
+    core_stop: int
+
+
+@dataclass(frozen=True)
+class TileWindow:
+    """A tile's place in the extent."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the tile, margin included, in an array (..., row, column) of the extent."""
+        return slice(self.rows.start, self.rows.stop), slice(self.columns.start, self.columns.stop)
+
+    def high_res_slices(self, scale: int) -> tuple[slice, slice]:
+        """The same in the enlarged extent."""
+        rows, columns = self.slices
+        return slice(rows.start * scale, rows.stop * scale), slice(columns.start * scale, columns.stop * scale)
+
+    @property
+    def core_slices(self) -> tuple[slice, slice]:
+        """Index of the core in an array of the tile."""
+        rows, columns = self.rows, self.columns
+        return (
+            slice(rows.core_start - rows.start, rows.core_stop - rows.start),
+            slice(columns.core_start - columns.start, columns.core_stop - columns.start),
+        )
+
+    def blending_weights(self, scale: int) -> NDArray[np.float32]:
+        """Return the weights (row, column) of the tile's high-res pixels; over all tiles they sum to one."""
+        return np.outer(_weights(self.rows, scale), _weights(self.columns, scale)).astype(np.float32)
+
+
+def plan_tiles(rows_px: int, columns_px: int, largest_core_px: int = LARGEST_CORE_PX) -> tuple[TileWindow, ...]:
+    """Cut an extent of ``rows_px`` x ``columns_px`` low-res pixels into tiles of nearly equal cores."""
+    row_spans = list(_spans(rows_px, largest_core_px))
+    column_spans = list(_spans(columns_px, largest_core_px))
+    return tuple(TileWindow(rows, columns) for rows in row_spans for columns in column_spans)
+
+
+def _spans(length_px: int, largest_core_px: int) -> Iterator[Span]:
+    count = max(1, math.ceil(length_px / largest_core_px))
+    edges = [round(k * length_px / count) for k in range(count + 1)]
+    for core_start, core_stop in zip(edges[:-1], edges[1:]):
+        yield Span(max(0, core_start - MARGIN_PX), min(length_px, core_stop + MARGIN_PX), core_start, core_stop)
+
+
+def _weights(span: Span, scale: int) -> NDArray[np.float64]:
+    """Linear ramps of 2 x BLEND_PX low-res pixels centred on the core's inner edges."""
+    centres = span.start + (np.arange((span.stop - span.start) * scale) + 0.5) / scale
+    weights = np.ones_like(centres)
+    if span.start < span.core_start:
+        weights *= np.clip((centres - span.core_start) / (2 * BLEND_PX) + 0.5, 0.0, 1.0)
+    if span.stop > span.core_stop:
+        weights *= np.clip((span.core_stop - centres) / (2 * BLEND_PX) + 0.5, 0.0, 1.0)
+    return weights

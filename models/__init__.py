@@ -1,0 +1,1 @@
+"""Networks, their trained weights and, in ``training``, the scripts that train them."""

@@ -1,0 +1,140 @@
+"""Model cards: what a shipped network needs and promises, and proof that its file is whole.
+
+A card is a JSON file beside its ONNX file. The engine reads it before the network, so that a wrong or damaged file
+gives a sentence and not a stack trace. Standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = 1
+READ_BYTES = 1 << 20
+
+
+class CardError(ValueError):
+    """The model cannot be used; the message is one sentence that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What the program knows of a network.
+
+    Attributes:
+        name: of the model, as a person reads it.
+        card_file: where the card was read from.
+        model_file: the ONNX file beside it, checked against ``sha256``.
+        sha256: of the ONNX file, hexadecimal.
+        opset: ONNX operator set of the file.
+        bands: bands that go in and come out.
+        value_range: (low, high) that the values should have about.
+        scales: scale factors of the enlarged images that the network was trained to restore.
+        margin_px: pixels at each side of a tile whose result depends noticeably on what lies beyond the tile.
+        multiple_px: rows and columns of the input must be multiples of this.
+        figures: training and held-out figures, for the report.
+    """
+
+    name: str
+    card_file: Path
+    model_file: Path
+    sha256: str
+    opset: int
+    bands: int
+    value_range: tuple[float, float]
+    scales: tuple[int, ...]
+    margin_px: int
+    multiple_px: int
+    figures: dict[str, Any]
+
+    @classmethod
+    def load(cls, model_file: Path) -> ModelCard:
+        """Read the card beside the ONNX file (same name, ending .json) and check the file against it.
+
+        Raises:
+            CardError: if either file is missing, the card is not complete, or the ONNX file is not the card's.
+        """
+        if not model_file.is_file():
+            raise CardError(f"The model file {model_file} is missing; install Headland again.")
+        card_file = model_file.with_suffix(".json")
+        card = cls._from_json(card_file, _read_json(card_file))
+        if card.model_file != model_file:
+            raise CardError(f"The model card {card_file} belongs to {card.model_file.name}; install Headland again.")
+        if file_sha256(model_file) != card.sha256:
+            raise CardError(
+                f"The model file {card.model_file} is damaged or is not the card's; install Headland again."
+            )
+        return card
+
+    @classmethod
+    def _from_json(cls, card_file: Path, content: dict[str, Any]) -> ModelCard:
+        try:
+            low, high = content["value_range"]
+            card = cls(
+                name=_text(content["name"]),
+                card_file=card_file,
+                model_file=card_file.with_name(Path(_text(content["file"])).name),
+                sha256=_text(content["sha256"]).lower(),
+                opset=_whole(content["opset"]),
+                bands=_whole(content["bands"]),
+                value_range=(float(low), float(high)),
+                scales=tuple(_whole(scale) for scale in content["scales"]),
+                margin_px=_whole(content["margin_px"], least=0),
+                multiple_px=_whole(content["multiple_px"]),
+                figures=dict(content["figures"]),
+            )
+        except KeyError as error:
+            raise CardError(f"The model card {card_file} lacks {error}; install Headland again.") from error
+        except (TypeError, ValueError) as error:
+            raise CardError(
+                f"The model card {card_file} has a wrong entry ({error}); install Headland again."
+            ) from error
+        if card.value_range[0] >= card.value_range[1] or not card.scales:
+            raise CardError(
+                f"The model card {card_file} has an empty range or no scale factor; install Headland again."
+            )
+        return card
+
+    def save(self) -> None:
+        """Write the card to ``card_file``."""
+        content = {"schema_version": SCHEMA_VERSION, **asdict(self), "file": self.model_file.name}
+        del content["card_file"], content["model_file"]
+        self.card_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_json(card_file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(card_file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CardError(f"The model card {card_file} is missing; install Headland again.") from error
+    except (OSError, ValueError) as error:
+        raise CardError(f"The model card {card_file} cannot be read ({error}); install Headland again.") from error
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        raise CardError(
+            f"The model card {card_file} is of another Headland; install the model that came with this one."
+        )
+    return content
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _whole(value: object, least: int = 1) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise TypeError(f"{value!r} is not a whole number of at least {least}")
+    return value

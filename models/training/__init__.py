@@ -1,0 +1,1 @@
+"""The scripts that train, measure and export the networks. Nothing imports this package."""

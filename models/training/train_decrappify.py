@@ -1,0 +1,253 @@
+"""Train Decrappify: `python -m headland.models.training.train_decrappify DATA_FOLDER OUTPUT_FOLDER --minutes 60`.
+
+DATA_FOLDER holds `highres/` and `weights/` (see the data notes). OUTPUT_FOLDER gets `checkpoint.pt` (training goes on
+from it if it is there), `log.jsonl`, `recipe.json`, `loss.png` and `samples.png`. Every draw follows from the seed and
+the number of the step, so a run that was killed and went on ends as an undisturbed one (with a budget in steps; with
+one in minutes the schedule follows the clock).
+
+Where other processes share the processor, set OMP_WAIT_POLICY=PASSIVE before the start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..decrappify.network import Decrappify
+from ..dip.prior_network import load_weights
+from .degradation import MARGIN_PX, Batch, CropSampler, Enlargement, Enlarger, centre, draw_sensor, make_batch
+from .imagery import IMAGE_SETS, ImageSet, load_images
+from .perceptual import VggLoss
+from .recipe import RESTORED, Budget, Recipe
+from .validation import Validation
+
+CHECKPOINT_FILE = "checkpoint.pt"
+LOG_FILE = "log.jsonl"
+LONGEST_STEP_S = 60.0
+"""A step that took longer was suspended (a sleeping laptop); that time does not count."""
+RECIPE_FILE = Path(__file__).with_name("decrappify.json")
+PRIOR_FILE = Path(__file__).parents[1] / "dip" / "prior.npz"
+
+
+@dataclass
+class Run:
+    """What a checkpoint holds: the network, its averaged weights, the optimiser, the step and the seconds so far."""
+
+    network: Decrappify
+    averaged: Decrappify
+    optimiser: torch.optim.AdamW
+    step: int = 0
+    elapsed_s: float = 0.0
+
+    @classmethod
+    def start(cls, recipe: Recipe, encoder_file: Path) -> Run:
+        """Start from ImageNet weights in the encoder and seeded ones elsewhere."""
+        torch.manual_seed(recipe.seed)
+        network, averaged = Decrappify(), Decrappify()
+        network.load_encoder(encoder_file)
+        averaged.load_state_dict(network.state_dict())
+        averaged.requires_grad_(requires_grad=False)
+        _use_channels_last(network)
+        _use_channels_last(averaged)
+        encoder = set(network.encoder.parameters())
+        groups = [
+            {"params": [p for p in network.parameters() if p not in encoder]},
+            {"params": list(network.encoder.parameters())},
+        ]
+        optimiser = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=recipe.weight_decay)
+        return cls(network, averaged, optimiser)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; an interrupted write leaves the earlier one whole."""
+        state = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+        }
+        unfinished = path.with_suffix(".unfinished")
+        torch.save(state, unfinished)
+        unfinished.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        state = torch.load(path, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
+
+
+class Trainer:
+    """Runs the recipe.
+
+    Args:
+        recipe: the settings.
+        sampler: draws clean crops.
+        enlarger: makes of low-res images what the network will be fed.
+        vgg_loss: the perceptual loss.
+        run: what is trained.
+    """
+
+    def __init__(self, recipe: Recipe, sampler: CropSampler, enlarger: Enlarger, vgg_loss: VggLoss, run: Run) -> None:
+        self.recipe, self.run = recipe, run
+        self._sampler, self._enlarger, self._vgg_loss = sampler, enlarger, vgg_loss
+        self._unrestored = {how: weight for how, weight in recipe.input_weights.items() if how != RESTORED}
+
+    def step(self, progress: float) -> dict[str, float]:
+        """Take one step at a fraction of the budget; return the parts of the loss."""
+        recipe, run = self.recipe, self.run
+        self._set_learning_rates(progress)
+        batch, enlarged = self._draw(progress)
+        with self._autocast():
+            restored = run.network(enlarged)
+        losses = self._losses(restored.float(), batch)
+        run.optimiser.zero_grad(set_to_none=True)
+        losses["total"].backward()
+        norm = nn.utils.clip_grad_norm_(run.network.parameters(), recipe.gradient_norm)
+        run.optimiser.step()
+        self._average()
+        run.step += 1
+        return {**{name: float(value.detach()) for name, value in losses.items()}, "gradient": float(norm)}
+
+    def _losses(self, restored: Tensor, batch: Batch) -> dict[str, Tensor]:
+        recipe, target = self.recipe, centre(batch.target)
+        consistent = batch.project(restored)
+        pixel, raw = functional.l1_loss(consistent, target), functional.l1_loss(restored, target)
+        vgg = self._vgg_loss(consistent, target)
+        total = recipe.pixel_weight * pixel + recipe.raw_pixel_weight * raw + vgg
+        return {"total": total, "pixel": pixel, "raw_pixel": raw, "vgg": vgg}
+
+    def _draw(self, progress: float) -> tuple[Batch, Tensor]:
+        """Return a batch and what the network is fed of it (without the margin)."""
+        recipe, step = self.recipe, self.run.step
+        rng = np.random.default_rng([recipe.seed, step])
+        noise = torch.Generator().manual_seed(recipe.seed + step)
+        scale, how = int(_choose(rng, recipe.scale_weights)), _choose(rng, recipe.input_weights)
+        targets = self._sampler.draw(rng, recipe.batch, recipe.crop_size_px(progress) + 2 * MARGIN_PX)
+        first = _choose(rng, self._unrestored) if how == RESTORED else how
+        with torch.no_grad():
+            batch = make_batch(targets, draw_sensor(rng, scale), Enlargement(first), noise, self._enlarger)
+            enlarged = centre(batch.enlarged).contiguous(memory_format=torch.channels_last)
+            if how == RESTORED:
+                with self._autocast():
+                    once = self.run.averaged(enlarged)
+                enlarged = batch.project(once.float()).contiguous(memory_format=torch.channels_last)
+        return batch, enlarged
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.bf16)
+
+    def _set_learning_rates(self, progress: float) -> None:
+        recipe = self.recipe
+        factor = recipe.learning_rate_factor(progress)
+        frozen = progress < recipe.encoder_frozen_until
+        self.run.network.encoder.requires_grad_(requires_grad=not frozen)
+        decoder, encoder = self.run.optimiser.param_groups
+        decoder["lr"] = factor * recipe.learning_rate
+        encoder["lr"] = 0.0 if frozen else factor * recipe.encoder_learning_rate
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.recipe.ema_decay, (1.0 + self.run.step) / (10.0 + self.run.step))
+        for averaged, current in zip(self.run.averaged.parameters(), self.run.network.parameters()):
+            averaged.lerp_(current, 1.0 - decay)
+
+
+def train(trainer: Trainer, budget: Budget, folder: Path, on_checkpoint: Callable[[Run], dict[str, Any]]) -> None:
+    """Train until the budget is spent, with a line a step in the log and a checkpoint now and then.
+
+    Args:
+        on_checkpoint: gets the run after each checkpoint; what it returns goes into the log.
+    """
+    run, recipe = trainer.run, trainer.recipe
+    checkpoint = folder / CHECKPOINT_FILE
+    next_checkpoint_s = run.elapsed_s + recipe.checkpoint_every_s
+    with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
+        while (progress := budget.progress(run.step, run.elapsed_s)) < 1.0:
+            started_s = time.monotonic()
+            losses = trainer.step(progress)
+            run.elapsed_s += min(time.monotonic() - started_s, LONGEST_STEP_S)
+            line = {"step": run.step, "elapsed_s": round(run.elapsed_s, 1), "progress": round(progress, 5), **losses}
+            _write_line(log, line)
+            if run.elapsed_s >= next_checkpoint_s:
+                run.save(checkpoint)
+                _write_line(log, {"step": run.step, "checkpoint": on_checkpoint(run)})
+                next_checkpoint_s = run.elapsed_s + recipe.checkpoint_every_s
+        run.save(checkpoint)
+        _write_line(log, {"step": run.step, "checkpoint": on_checkpoint(run)})
+
+
+def prepare(data_folder: Path, recipe: Recipe, prior_file: Path, sets: tuple[ImageSet, ...] = IMAGE_SETS) -> Trainer:
+    """Load the images and the weights."""
+    sampler = CropSampler(load_images(data_folder / "highres", held_out=False, sets=sets))
+    precision = torch.bfloat16 if recipe.bf16 else torch.float32
+    weights = {int(block): weight for block, weight in recipe.vgg_weights.items()}
+    vgg_file = data_folder / "weights" / "vgg16_conv_fp16.npz"
+    vgg_loss = VggLoss(vgg_file, weights, recipe.direction_weight, recipe.gram_weight, precision)
+    enlarger = Enlarger(load_weights(prior_file).to(precision))
+    run = Run.start(recipe, data_folder / "weights" / "resnet18_to_layer3_bn_folded_fp16.npz")
+    return Trainer(recipe, sampler, enlarger, vgg_loss, run)
+
+
+def main(arguments: list[str]) -> int:
+    """Parse the command line and train; return the exit status."""
+    parser = argparse.ArgumentParser(description="Train Decrappify on aerial and satellite images.")
+    parser.add_argument("data_folder", type=Path, help="holds highres/ and weights/")
+    parser.add_argument("output_folder", type=Path, help="gets the checkpoint, the log and the pictures")
+    parser.add_argument("--minutes", type=float, help="wall-clock budget")
+    parser.add_argument("--steps", type=int, help="budget in steps")
+    parser.add_argument("--recipe", type=Path, default=RECIPE_FILE, help="settings (default: the shipped ones)")
+    parser.add_argument("--prior", type=Path, default=PRIOR_FILE, help="weights of Deep Image Prior's educated start")
+    options = parser.parse_args(arguments)
+    recipe = Recipe.load(options.recipe)
+    torch.set_num_threads(recipe.threads)
+    options.output_folder.mkdir(parents=True, exist_ok=True)
+    recipe.save(options.output_folder / "recipe.json")
+    trainer = prepare(options.data_folder, recipe, options.prior)
+    checkpoint = options.output_folder / CHECKPOINT_FILE
+    if checkpoint.exists():
+        trainer.run.load(checkpoint)
+    validation = Validation.load(options.data_folder, options.output_folder, options.prior)
+    train(trainer, Budget(options.steps, options.minutes), options.output_folder, lambda run: validation(run.averaged))
+    sys.stdout.write(f"Trained {trainer.run.step} steps; the weights are in {checkpoint}.\n")
+    return 0
+
+
+def _use_channels_last(network: nn.Module) -> None:
+    """Lay the kernels out as the processor's convolutions want them; checkpoints do not depend on it."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:  # noqa: PLR2004, a kernel has four axes
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def _choose(rng: np.random.Generator, weights: dict[str, float]) -> str:
+    shares = np.array(list(weights.values()), dtype=np.float64)
+    return list(weights)[int(rng.choice(len(shares), p=shares / shares.sum()))]
+
+
+def _write_line(log: Any, content: dict[str, Any]) -> None:
+    log.write(json.dumps(content) + "\n")
+    log.flush()
+
+
+def read_log(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a log."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        yield json.loads(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

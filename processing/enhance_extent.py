@@ -1,0 +1,282 @@
+"""The Processing algorithm ``headland:enhanceextent``: the dock's job without a screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Optional
+
+from qgis.core import (
+    QgsMapLayer,
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
+    QgsProcessingParameterBand,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingUtils,
+    QgsRasterLayer,
+    QgsReferencedRectangle,
+)
+from qgis.PyQt.QtGui import QIcon
+
+from ..bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance
+from ..bridge.prepare import CannotEnhance, EnhancePlan, checked_layer, prepare
+from ..bridge.request import EnhanceRequest
+from ..bridge.result_layer import copy_style
+from ..engine.job import LARGEST_SEED, SCALE_FACTORS, Device, Method, Preset, Sensor
+from .help import LABELS, SHORT_HELP
+
+ICON_FILE = Path(__file__).resolve().parent.parent / "ui" / "icons" / "headland.svg"
+
+INPUT = "INPUT"
+EXTENT = "EXTENT"
+BANDS = "BANDS"
+METHOD = "METHOD"
+SCALE = "SCALE"
+PRESET = "PRESET"
+SENSOR = "SENSOR"
+MTF = "MTF"
+SEED = "SEED"
+DEVICE = "DEVICE"
+OUTPUT = "OUTPUT"
+REPORT = "REPORT"
+
+_DEFAULTS = EnhanceRequest(layer=None)
+
+
+class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
+    """Enhance extent. The camel-case names are QGIS's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._plan: Optional[EnhancePlan] = None
+
+    def createInstance(self) -> EnhanceExtentAlgorithm:  # noqa: N802
+        """Return a new algorithm for one run."""
+        return EnhanceExtentAlgorithm()
+
+    def name(self) -> str:
+        """Return the second part of the id."""
+        return "enhanceextent"
+
+    def displayName(self) -> str:  # noqa: N802
+        """Return what the toolbox shows."""
+        return "Enhance extent"
+
+    def icon(self) -> QIcon:
+        """Return the plugin's icon."""
+        return QIcon(str(ICON_FILE))
+
+    def tags(self) -> list[str]:
+        """Return words to find the algorithm by."""
+        return ["super-resolution", "sharpen", "upscale", "deep image prior", "decrappify", "sentinel", "field borders"]
+
+    def shortDescription(self) -> str:  # noqa: N802
+        """Return one sentence for the tool tip."""
+        return "Sharpens an extent of a raster layer by 2 or 4 and checks that it agrees with what the sensor measured."
+
+    def shortHelpString(self) -> str:  # noqa: N802
+        """Return the text beside the parameters."""
+        return SHORT_HELP
+
+    def initAlgorithm(self, configuration: Optional[dict[str, Any]] = None) -> None:  # noqa: ARG002, N802
+        """Declare the parameters."""
+        self.addParameter(QgsProcessingParameterRasterLayer(INPUT, LABELS[INPUT]))
+        self.addParameter(QgsProcessingParameterExtent(EXTENT, LABELS[EXTENT], optional=True))
+        self.addParameter(
+            QgsProcessingParameterBand(
+                BANDS, LABELS[BANDS], parentLayerParameterName=INPUT, optional=True, allowMultiple=True
+            )
+        )
+        self._add_choice(METHOD, [method.value for method in Method], _DEFAULTS.method.value)
+        self._add_choice(SCALE, [str(scale) for scale in SCALE_FACTORS], str(_DEFAULTS.scale))
+        self._add_choice(PRESET, [preset.value for preset in Preset], _DEFAULTS.preset.value)
+        self._add_choice(SENSOR, [sensor.value for sensor in Sensor], _DEFAULTS.sensor.value)
+        # Its limits are left to the check, whose sentence says more.
+        self.addParameter(
+            QgsProcessingParameterNumber(MTF, LABELS[MTF], QgsProcessingParameterNumber.Type.Double, optional=True)
+        )
+        self.addParameter(
+            QgsProcessingParameterNumber(
+                SEED,
+                LABELS[SEED],
+                QgsProcessingParameterNumber.Type.Integer,
+                defaultValue=_DEFAULTS.seed,
+                minValue=0,
+                maxValue=LARGEST_SEED,
+            )
+        )
+        self._add_choice(DEVICE, [device.value for device in Device], _DEFAULTS.device.value)
+        self.addParameter(QgsProcessingParameterRasterDestination(OUTPUT, LABELS[OUTPUT]))
+        self.addParameter(
+            QgsProcessingParameterFileDestination(
+                REPORT, LABELS[REPORT], "JSON files (*.json)", optional=True, createByDefault=False
+            )
+        )
+
+    def checkParameterValues(  # noqa: N802
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        """Return whether the job can be done, and if not, the sentence that says why."""
+        parameters = _with_scale_as_text(parameters)
+        try:
+            checked_layer(self._layer(parameters, context))
+            is_fine, message = super().checkParameterValues(parameters, context)
+            if not is_fine:
+                return False, message
+            # Asked for in the real context, the output would wait there to be loaded.
+            request = self._request(parameters, context, QgsProcessingContext())
+            prepare(request, context.transformContext())
+        except CannotEnhance as error:
+            return False, str(error)
+        return True, ""
+
+    def prepareAlgorithm(  # noqa: N802
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> bool:
+        """Look at the layer, on the main thread."""
+        parameters = _with_scale_as_text(parameters)
+        try:
+            request = self._request(parameters, context, context)
+            self._plan = prepare(request, context.transformContext())
+        except CannotEnhance as error:
+            raise QgsProcessingException(str(error)) from error
+        if request.mtf_at_nyquist is not None and request.sensor is not Sensor.CUSTOM:
+            feedback.pushWarning("The MTF is ignored, because the sensor is not custom.")
+        return True
+
+    def processAlgorithm(  # noqa: N802
+        self,
+        parameters: dict[str, Any],  # noqa: ARG002, they are in the plan
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        """Do the job, in any thread.
+
+        Raises:
+            QgsProcessingException: if it failed or was cancelled.
+        """
+        if self._plan is None:
+            raise QgsProcessingException("The algorithm was not prepared.")
+        try:
+            result = enhance(self._plan, _Teller(feedback), feedback.isCanceled)
+        except EnhanceCancelled as error:
+            raise QgsProcessingException("The enhancement was cancelled.") from error
+        except EnhanceFailed as error:
+            if error.details:
+                feedback.pushDebugInfo(error.details)
+            raise QgsProcessingException(error.sentence) from error
+        self._style_like_source(context)
+        feedback.pushInfo(f"Written to {result.output}; the report is {result.report}.")
+        return {OUTPUT: str(result.output), REPORT: str(result.report)}
+
+    def _add_choice(self, name: str, words: list[str], default: str) -> None:
+        self.addParameter(
+            QgsProcessingParameterEnum(name, LABELS[name], options=words, defaultValue=default, usesStaticStrings=True)
+        )
+
+    def _layer(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Optional[QgsMapLayer]:
+        """Return the layer, of whatever sort, or None if none is given."""
+        layer: Optional[QgsMapLayer] = self.parameterAsLayer(parameters, INPUT, context)
+        given = parameters.get(INPUT)
+        if layer is None and given:
+            raise CannotEnhance(f"{given} cannot be read as a raster; check that the file is there, or choose another.")
+        return layer
+
+    def _request(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, output_context: QgsProcessingContext
+    ) -> EnhanceRequest:
+        extent = self.parameterAsExtent(parameters, EXTENT, context)
+        extent_crs = self.parameterAsExtentCrs(parameters, EXTENT, context)
+        has_mtf = parameters.get(MTF) not in (None, "")
+        report = self.parameterAsFileOutput(parameters, REPORT, output_context)
+        return EnhanceRequest(
+            layer=self._layer(parameters, context),
+            extent=None if extent.isNull() else QgsReferencedRectangle(extent, extent_crs),
+            bands=self._bands(parameters, context),
+            method=Method(self.parameterAsEnumString(parameters, METHOD, context)),
+            scale=int(self.parameterAsEnumString(parameters, SCALE, context)),
+            preset=Preset(self.parameterAsEnumString(parameters, PRESET, context)),
+            sensor=Sensor(self.parameterAsEnumString(parameters, SENSOR, context)),
+            mtf_at_nyquist=self.parameterAsDouble(parameters, MTF, context) if has_mtf else None,
+            seed=self.parameterAsInt(parameters, SEED, context),
+            device=Device(self.parameterAsEnumString(parameters, DEVICE, context)),
+            output=Path(self.parameterAsOutputLayer(parameters, OUTPUT, output_context)),
+            report=Path(report) if report else None,
+        )
+
+    def _bands(self, parameters: dict[str, Any], context: QgsProcessingContext) -> tuple[int, ...]:
+        given = parameters.get(BANDS)
+        if not isinstance(given, str):
+            return tuple(self.parameterAsInts(parameters, BANDS, context))
+        # QGIS reads "1,2" and "" as band 0.
+        try:
+            return tuple(int(word) for word in given.replace(";", " ").replace(",", " ").split())
+        except ValueError as error:
+            raise CannotEnhance(f"“{given}” are no band numbers; give them like 1;2;3.") from error
+
+    def _style_like_source(self, context: QgsProcessingContext) -> None:
+        """Have the result look like its source, and lie under its name, once QGIS loads it."""
+        plan = self._plan
+        if plan is not None and context.willLoadLayerOnCompletion(str(plan.output)):
+            details = context.layerToLoadOnCompletionDetails(str(plan.output))
+            details.setPostProcessor(_StyleCopier.for_plan(plan))
+
+
+def _with_scale_as_text(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters with SCALE as QGIS wants its choices, so that 4 does as well as "4"."""
+    scale = parameters.get(SCALE)
+    return {**parameters, SCALE: str(scale)} if isinstance(scale, int) else parameters
+
+
+class _StyleCopier(QgsProcessingLayerPostProcessorInterface):
+    """Gives a loaded result its source's style, on the main thread."""
+
+    # QGIS does not keep it alive until the layer is loaded, which is after the algorithm is gone.
+    _latest: ClassVar[Optional[_StyleCopier]] = None
+
+    def __init__(self, plan: EnhancePlan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    @classmethod
+    def for_plan(cls, plan: EnhancePlan) -> _StyleCopier:
+        """Return one that lives long enough."""
+        cls._latest = cls(plan)
+        return cls._latest
+
+    def postProcessLayer(  # noqa: N802, the name is QGIS's
+        self,
+        layer: QgsMapLayer,
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,  # noqa: ARG002
+    ) -> None:
+        """Copy the style if the source is still there."""
+        source = QgsProcessingUtils.mapLayerFromString(self._plan.source_layer_id, context)
+        if isinstance(source, QgsRasterLayer) and isinstance(layer, QgsRasterLayer):
+            copy_style(source, layer, tuple(band.number for band in self._plan.bands))
+
+
+class _Teller:
+    """Passes progress on to Processing, with a line in its log for each phase."""
+
+    def __init__(self, feedback: QgsProcessingFeedback) -> None:
+        self._feedback = feedback
+        self._phase = ""
+
+    def __call__(self, phase: str, fraction: float) -> None:
+        # Phases count their tiles and steps after a comma; a line for each would bury the log.
+        phase = phase.partition(",")[0]
+        if phase != self._phase:
+            self._phase = phase
+            self._feedback.setProgressText(phase)
+        self._feedback.setProgress(100.0 * fraction)

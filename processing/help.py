@@ -1,0 +1,35 @@
+"""What the toolbox says about the algorithm and its parameters."""
+
+from __future__ import annotations
+
+LABELS = {
+    "INPUT": "Raster layer",
+    "EXTENT": "Extent (the whole layer if empty)",
+    "BANDS": "Bands (all if none is chosen)",
+    "METHOD": "Method",
+    "SCALE": "Scale factor",
+    "PRESET": "Effort of Deep Image Prior",
+    "SENSOR": "Sensor",
+    "MTF": "MTF at Nyquist, between 0 and 1 (custom sensor only)",
+    "SEED": "Seed",
+    "DEVICE": "Device",
+    "OUTPUT": "Enhanced raster",
+    "REPORT": "Report",
+}
+
+SHORT_HELP = """\
+<p>Sharpens an extent of a raster layer: pixels become 2 or 4 times smaller, and field borders, roads and buildings
+become clearer. The result is a GeoTIFF with the same CRS, data type, nodata, band names, scale and offset, and with
+the window’s outer corners unchanged.</p>
+<p>The result is checked against the input: made coarse again, it agrees with what the sensor measured. It cannot know
+what the sensor never saw: detail that is finer than the input suggests is an estimate.</p>
+<p><b>Method</b>: <i>chain</i> is Deep Image Prior, then Decrappify. <i>dip</i> and <i>decrappify</i> are each of the
+two alone. <i>anchor</i> needs no network and takes seconds.</p>
+<p><b>Effort</b>: <i>fast</i> takes minutes on a laptop, <i>balanced</i> longer; <i>reference</i> is the published
+setting and takes hours without a GPU.</p>
+<p><b>Sensor</b>: whose blur is undone. <i>auto</i> goes by band names and pixel size; <i>custom</i> takes the MTF at
+Nyquist that you give.</p>
+<p><b>Seed</b>: the same seed on the same device gives the same pixels.</p>
+<p><b>Report</b>: a JSON file with input, window, settings, versions, seconds by stage and figures of consistency; if
+empty it goes beside the result.</p>
+"""

@@ -1,0 +1,138 @@
+"""Run headland:enhanceextent without a screen, in a throw-away QGIS profile, and draw what came of it.
+
+usage: enhance.py BUILD_FOLDER [NAME=VALUE ...], where each NAME is a parameter of the algorithm. ``make enhance`` calls
+it with QGIS's Python after everything is set up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from before_after import draw_before_after
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED_SCENE = ROOT / "tests" / "data" / "s2_farmland_virginia.tif"
+ALGORITHM = "headland:enhanceextent"
+DEFAULTS = {"METHOD": "chain", "SCALE": "4"}
+
+
+class EnhanceFailed(RuntimeError):
+    """QGIS did not make the result; the text says why."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line and return the exit status."""
+    build = Path(arguments[0]).absolute()
+    parameters = {**DEFAULTS, **dict(argument.split("=", maxsplit=1) for argument in arguments[1:])}
+    folder = build / "enhance"
+    folder.mkdir(parents=True, exist_ok=True)
+    source = Path(parameters.get("INPUT", SHIPPED_SCENE)).expanduser().absolute()
+    output = Path(parameters.get("OUTPUT", folder / "enhanced.tif")).expanduser().absolute()
+    report, picture = folder / "report.json", folder / "before_after.png"
+    # QGIS wants several bands with semicolons; people write commas.
+    if "BANDS" in parameters:
+        parameters["BANDS"] = ";".join(parameters["BANDS"].replace(";", " ").replace(",", " ").split())
+    parameters.update(INPUT=str(source), OUTPUT=str(output), REPORT=str(report))
+    try:
+        seconds = enhance(build / "profile", parameters, [output, report, picture])
+        facts = json.loads(report.read_text(encoding="utf-8"))
+        source_bands = [band["number"] for band in facts["bands"]]
+        draw_before_after(source, output, source_bands, _title(source, parameters), picture)
+    except (EnhanceFailed, OSError, RuntimeError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    print(summary(facts, seconds))
+    print("\n".join(f"  {path}" for path in (output, picture, report)))
+    return 0
+
+
+def enhance(profile: Path, parameters: dict[str, str], results: list[Path]) -> float:
+    """Run the algorithm in a new QGIS profile, after removing earlier ``results``; return the seconds it took.
+
+    Raises:
+        EnhanceFailed: if QGIS says so or the result is not there.
+    """
+    if not Path(parameters["INPUT"]).exists():
+        raise EnhanceFailed(f"There is no file {parameters['INPUT']}; give an existing raster as INPUT.")
+    for result in results:
+        result.unlink(missing_ok=True)
+    environment = _qgis_environment(profile)
+    enabled = _qgis_process(["plugins", "enable", "headland"], environment, subprocess.PIPE)
+    if enabled.returncode != 0:
+        raise EnhanceFailed(f"QGIS does not load the plugin:\n{enabled.stdout}")
+    started = time.monotonic()
+    values = (f"--{name}={value}" for name, value in parameters.items())
+    run = _qgis_process(["run", ALGORITHM, *values], environment, None)
+    if run.returncode != 0 or not results[0].exists():
+        raise EnhanceFailed("QGIS did not make the result; what it says above tells why.")
+    return time.monotonic() - started
+
+
+def _qgis_environment(profile: Path) -> dict[str, str]:
+    """Make the profile with the plugin in it and return the environment that lets QGIS use it."""
+    shutil.rmtree(profile, ignore_errors=True)
+    plugins = profile / "profiles" / "default" / "python" / "plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "headland").symlink_to(ROOT, target_is_directory=True)
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return {
+        **environment,
+        "QGIS_CUSTOM_CONFIG_PATH": str(profile),
+        "QT_QPA_PLATFORM": "offscreen",
+        # PyQt warns about QGIS's own start-up code.
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",
+    }
+
+
+def _qgis_process(
+    arguments: list[str], environment: dict[str, str], stdout: int | None
+) -> subprocess.CompletedProcess[str]:
+    # Debian 12's wrapper script passes an option of the desktop program on, which qgis_process refuses.
+    program = shutil.which("qgis_process.bin") or shutil.which("qgis_process")
+    if program is None:
+        raise EnhanceFailed("There is no qgis_process on this computer; install QGIS.")
+    return subprocess.run(
+        [program, *arguments], env=environment, stdout=stdout, stderr=subprocess.STDOUT, text=True, check=False
+    )
+
+
+def _title(source: Path, parameters: dict[str, str]) -> str:
+    notice = " · contains modified Copernicus Sentinel data" if source == SHIPPED_SCENE else ""
+    return f"{source.name} · {parameters['METHOD']} ×{parameters['SCALE']}{notice}"
+
+
+def summary(facts: dict[str, Any], seconds: float) -> str:
+    """Return the report in some lines for people."""
+    window, scale = facts["window"], facts["scale"]
+    size = f"{window['width_px']} × {window['height_px']} pixels of {len(facts['bands'])} bands"
+    stages = ", ".join(f"{stage} {spent:.1f}" for stage, spent in facts["seconds"].items())
+    return "\n".join(
+        (
+            f"Enhanced {size} ×{scale} in {seconds:.0f} s (seconds by stage: {stages})",
+            f"  device: {facts['device']}",
+            f"  consistency: {_in_words(facts['consistency'])}",
+        )
+    )
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_in_words(part)}" for name, part in value.items())
+    if isinstance(value, list):
+        return " ".join(_in_words(part) for part in value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as runtime_folder:
+        # Qt complains where there is none, as there is not without a desktop.
+        os.environ.setdefault("XDG_RUNTIME_DIR", runtime_folder)
+        sys.exit(main(sys.argv[1:]))

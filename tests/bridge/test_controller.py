@@ -1,0 +1,196 @@
+"""One click: the task in QGIS's task manager, and what the controller makes of its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
+
+from headland.bridge.controller import EnhanceController
+from headland.bridge.enhance import EnhanceResult
+from headland.bridge.prepare import CannotEnhance
+from headland.bridge.request import EnhanceRequest
+from headland.engine.job import Method
+from headland.tests.support.engines import FakeEngine
+from headland.tests.support.fixtures import MakeLayer, UseEngine
+
+TIMEOUT_MS = 60_000
+
+
+@pytest.fixture
+def controller(project: QgsProject) -> Iterator[EnhanceController]:
+    controller = EnhanceController()
+    yield controller
+    if controller.is_running:
+        controller.close()
+
+
+@pytest.fixture
+def source(make_layer: MakeLayer, project: QgsProject) -> QgsRasterLayer:
+    return project.addMapLayer(make_layer(bands=2, nodata=0))
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files in it, without those in which QGIS keeps statistics."""
+    return sorted(file for file in folder.iterdir() if file.suffix != ".xml")
+
+
+def request(source: Any, folder: Path, **wishes: Any) -> EnhanceRequest:
+    return EnhanceRequest(source, method=Method.ANCHOR, scale=2, output=folder / "schärfer.tif", **wishes)
+
+
+def test_one_click_ends_with_a_layer_on_the_map(
+    controller: EnhanceController, source: QgsRasterLayer, folder: Path, qtbot: QtBot, project: QgsProject
+) -> None:
+    told: list[tuple[str, float]] = []
+    threads: set[threading.Thread] = set()
+    controller.progressed.connect(lambda phase, fraction: told.append((phase, fraction)))
+    controller.progressed.connect(lambda _phase, _fraction: threads.add(threading.current_thread()))
+    with qtbot.waitSignal(controller.finished, timeout=TIMEOUT_MS) as finished:
+        controller.start(request(source, folder))
+        assert controller.is_running
+    result, layer_id = finished.args
+    assert isinstance(result, EnhanceResult)
+    assert result.summary["method"] == "anchor"
+    layer = project.mapLayer(layer_id)
+    assert (layer.name(), layer.width(), layer.extent()) == ("Fields 2024 (enhanced ×2)", 80, source.extent())
+    assert not controller.is_running
+    assert told[-1] == ("Writing the result", 1.0)
+    assert threads == {threading.main_thread()}
+
+
+def test_a_bad_request_is_refused_before_anything_starts(controller: EnhanceController, folder: Path) -> None:
+    with pytest.raises(CannotEnhance, match="choose a raster layer"):
+        controller.start(request(None, folder))
+    assert not controller.is_running
+    assert QgsApplication.taskManager().count() == 0
+
+
+def test_only_one_at_a_time(
+    controller: EnhanceController, source: QgsRasterLayer, folder: Path, use_engine: UseEngine, qtbot: QtBot
+) -> None:
+    use_engine("hang")
+    controller.start(request(source, folder))
+    with pytest.raises(CannotEnhance, match="still at work"):
+        controller.start(request(source, folder))
+    with qtbot.waitSignal(controller.cancelled, timeout=TIMEOUT_MS):
+        controller.cancel()
+
+
+def test_after_cancel_the_worker_is_gone_within_two_seconds_and_nothing_is_left(
+    controller: EnhanceController,
+    source: QgsRasterLayer,
+    folder: Path,
+    use_engine: UseEngine,
+    qtbot: QtBot,
+    project: QgsProject,
+) -> None:
+    engine = use_engine("hang")
+    before = files_in(folder)
+    controller.start(request(source, folder))
+    engine.wait_for_worker()
+    began = time.monotonic()
+    with qtbot.waitSignal(controller.cancelled, timeout=TIMEOUT_MS), qtbot.assertNotEmitted(controller.failed):
+        controller.cancel()
+    assert time.monotonic() - began < 2.0
+    assert not engine.is_worker_alive()
+    assert files_in(folder) == before
+    assert list(project.mapLayers().values()) == [source]
+    assert not controller.is_running
+
+
+def test_a_failing_worker_is_told_with_details_and_the_next_run_works(
+    controller: EnhanceController,
+    source: QgsRasterLayer,
+    folder: Path,
+    use_engine: UseEngine,
+    qtbot: QtBot,
+    project: QgsProject,
+) -> None:
+    use_engine("out of memory")
+    with qtbot.waitSignal(controller.failed, timeout=TIMEOUT_MS) as failed:
+        controller.start(request(source, folder))
+    sentence, details = failed.args
+    assert sentence == "The engine ran out of memory; choose a smaller extent."
+    assert "MemoryError" in details
+    assert list(project.mapLayers().values()) == [source]
+    use_engine("repeat")
+    with qtbot.waitSignal(controller.finished, timeout=TIMEOUT_MS):
+        controller.start(request(source, folder))
+
+
+def test_closing_ends_the_worker_at_once_and_nothing_follows(
+    controller: EnhanceController,
+    source: QgsRasterLayer,
+    folder: Path,
+    use_engine: UseEngine,
+    qtbot: QtBot,
+    project: QgsProject,
+) -> None:
+    engine = use_engine("hang")
+    before = files_in(folder)
+    controller.start(request(source, folder))
+    engine.wait_for_worker()
+    with (
+        qtbot.assertNotEmitted(controller.finished, wait=300),
+        qtbot.assertNotEmitted(controller.failed),
+        qtbot.assertNotEmitted(controller.cancelled),
+    ):
+        controller.close()
+        assert not engine.is_worker_alive()
+    assert files_in(folder) == before
+    qtbot.waitUntil(lambda: QgsApplication.taskManager().count() == 0)
+
+
+def test_closing_without_work_is_quiet(controller: EnhanceController) -> None:
+    controller.close()
+    assert not controller.is_running
+
+
+def test_a_source_layer_removed_meanwhile_does_not_matter(
+    controller: EnhanceController,
+    source: QgsRasterLayer,
+    folder: Path,
+    fake_engine: FakeEngine,
+    qtbot: QtBot,
+    project: QgsProject,
+) -> None:
+    with qtbot.waitSignal(controller.finished, timeout=TIMEOUT_MS) as finished:
+        controller.start(request(source, folder))
+        project.removeMapLayer(source.id())
+    assert project.mapLayer(finished.args[1]).isValid()
+
+
+def test_a_result_is_not_put_into_another_project(
+    controller: EnhanceController,
+    source: QgsRasterLayer,
+    folder: Path,
+    fake_engine: FakeEngine,
+    qtbot: QtBot,
+    project: QgsProject,
+) -> None:
+    with qtbot.waitSignal(controller.finished, timeout=TIMEOUT_MS) as finished:
+        controller.start(request(source, folder))
+        project.clear()
+    result, layer_id = finished.args
+    assert layer_id == ""
+    assert result.output.exists()
+    assert not project.mapLayers()
+
+
+def test_the_result_may_replace_a_file_that_is_on_the_map(
+    controller: EnhanceController,
+    source: QgsRasterLayer,
+    folder: Path,
+    fake_engine: FakeEngine,
+    qtbot: QtBot,
+) -> None:
+    for _ in range(2):
+        with qtbot.waitSignal(controller.finished, timeout=TIMEOUT_MS):
+            controller.start(request(source, folder))

@@ -1,0 +1,234 @@
+"""From the plan to the file: with the real worker, and with fakes that fail in every way a worker can."""
+
+from __future__ import annotations
+
+import functools
+import json
+import stat
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+from osgeo import gdal, osr
+from qgis.core import QgsCoordinateTransformContext, QgsRasterLayer, QgsRectangle, QgsReferencedRectangle
+
+from headland.bridge import enhance as enhance_module
+from headland.bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance
+from headland.bridge.prepare import EnhancePlan, prepare
+from headland.bridge.request import EnhanceRequest
+from headland.engine.client import run_worker
+from headland.engine.job import Method
+from headland.tests.support.engines import FakeEngine
+from headland.tests.support.fixtures import MakeLayer, UseEngine
+from headland.tests.support.rasters import CUSTOM_CRS, read_raster
+
+MakePlan = Callable[..., EnhancePlan]
+
+
+@pytest.fixture
+def make_plan(make_layer: MakeLayer, folder: Path) -> MakePlan:
+    """Makes a plan for a small raster, or for the given layer."""
+
+    def make(layer: Any = None, **wishes: Any) -> EnhancePlan:
+        wishes = {"method": Method.ANCHOR, "scale": 2, "output": folder / "schärfer.tif", **wishes}
+        layer = make_layer(bands=2, nodata=0) if layer is None else layer
+        return prepare(EnhanceRequest(layer, **wishes), QgsCoordinateTransformContext())
+
+    return make
+
+
+def carry_out(plan: EnhancePlan) -> list[tuple[str, float]]:
+    told: list[tuple[str, float]] = []
+    enhance(plan, lambda phase, fraction: told.append((phase, fraction)), lambda: False)
+    return told
+
+
+def test_the_real_worker_sharpens_a_window_of_the_real_scene(scene: Path, make_plan: MakePlan) -> None:
+    layer = QgsRasterLayer(str(scene), "Fields 2024")
+    wish = QgsReferencedRectangle(QgsRectangle(443500, 4177000, 443980, 4177400), layer.crs())
+    plan = make_plan(layer, extent=wish, bands=(4, 3), scale=4)
+    told = carry_out(plan)
+    output = gdal.Open(str(plan.output))
+    assert output.GetGeoTransform() == (443500.0, 2.5, 0.0, 4177400.0, 0.0, -2.5)
+    assert (output.RasterXSize, output.RasterYSize) == (192, 160)
+    assert [output.GetRasterBand(number).GetDescription() for number in (1, 2)] == ["B08", "B04"]
+    # What the sensor measured comes back when the result is made coarse again.
+    before = read_raster(scene)[[3, 2], 186:226, 45:93].astype(float)
+    after = read_raster(plan.output).reshape(2, 40, 4, 48, 4).mean(axis=(2, 4))
+    assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.97
+    assert after.mean() == pytest.approx(before.mean(), rel=0.005)
+    fractions = [fraction for _, fraction in told]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0.0, 1.0)
+    report = json.loads(plan.report.read_text(encoding="utf-8"))
+    assert set(report) >= {"input", "window", "bands", "method", "scale", "preset", "sensor", "seed", "device"}
+    assert report["bands"] == [{"number": 4, "name": "B08"}, {"number": 3, "name": "B04"}]
+    assert report["window"]["column_px"] == 45
+    assert set(report["versions"]) >= {"headland", "qgis", "gdal", "worker"}
+    assert {"read", "write", "total", "anchor"} <= set(report["seconds"])
+    assert report["consistency"]["shift_px"] < 0.05
+
+
+def test_the_real_worker_keeps_nodata_corners_and_a_custom_crs(make_layer: MakeLayer, make_plan: MakePlan) -> None:
+    values = np.full((1, 40, 48), 500, np.int16)
+    values[0, 20:] = 900
+    values[0, :10, :12] = values[0, -3:, -4:] = -9999
+    plan = make_plan(make_layer(values, nodata=-9999, crs=CUSTOM_CRS, scale=0.001))
+    carry_out(plan)
+    np.testing.assert_array_equal(
+        read_raster(plan.output) == -9999, (values == -9999).repeat(2, axis=1).repeat(2, axis=2)
+    )
+    dataset = gdal.Open(str(plan.output))
+    expected = osr.SpatialReference()
+    expected.SetFromUserInput(CUSTOM_CRS)
+    assert dataset.GetSpatialRef().IsSame(expected, ["IGNORE_DATA_AXIS_TO_SRS_AXIS_MAPPING=YES"])
+    assert dataset.GetRasterBand(1).GetScale() == 0.001
+
+
+def test_every_phase_is_told_in_words_and_in_order(fake_engine: FakeEngine, make_plan: MakePlan) -> None:
+    told = carry_out(make_plan())
+    assert list(dict.fromkeys(phase for phase, _ in told)) == [
+        "Reading the layer",
+        "Starting the engine",
+        "Pretending, tile 1 of 2",
+        "Pretending, tile 2 of 2",
+        "Writing the result",
+    ]
+    assert ("Pretending, tile 2 of 2", 0.5) in told
+
+
+def test_the_job_folder_is_for_this_user_only(use_engine: UseEngine, make_plan: MakePlan, job_folders: Path) -> None:
+    use_engine("repeat")
+    modes: set[int] = set()
+
+    def look(_phase: str, _fraction: float) -> None:
+        modes.update(stat.S_IMODE(folder.stat().st_mode) for folder in job_folders.iterdir())
+
+    enhance(make_plan(), look, lambda: False)
+    assert modes == {0o700}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "part"),
+    [
+        ("killed", "memory ran out"),
+        ("crash", "crashed (SIGABRT)"),
+        ("garbage", "does not understand"),
+        ("out of memory", "choose a smaller extent"),
+        ("no result", "without a result"),
+        ("wrong size", "another size"),
+        ("no numbers", "no numbers"),
+    ],
+)
+def test_a_failing_worker_is_a_sentence_and_leaves_nothing(
+    use_engine: UseEngine, make_plan: MakePlan, folder: Path, behaviour: str, part: str
+) -> None:
+    engine = use_engine(behaviour)
+    plan = make_plan()
+    before = sorted(folder.iterdir())
+    with pytest.raises(EnhanceFailed) as failure:
+        carry_out(plan)
+    assert part in failure.value.sentence
+    assert failure.value.sentence.endswith(".")
+    assert not engine.is_worker_alive()
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_hanging_worker_is_ended(use_engine: UseEngine, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = use_engine("hang")
+    monkeypatch.setattr(enhance_module, "run_worker", functools.partial(run_worker, silence_limit_s=0.5))
+    with pytest.raises(EnhanceFailed, match="silent"):
+        carry_out(make_plan())
+    assert not engine.is_worker_alive()
+
+
+def test_a_cancelled_worker_is_gone_within_two_seconds_and_nothing_is_left(
+    use_engine: UseEngine, make_plan: MakePlan, folder: Path
+) -> None:
+    engine = use_engine("hang")
+    plan = make_plan()
+    before = sorted(folder.iterdir())
+    cancelled = threading.Event()
+    asked_at: list[float] = []
+
+    def cancel() -> None:
+        engine.wait_for_worker()
+        asked_at.append(time.monotonic())
+        cancelled.set()
+
+    threading.Thread(target=cancel).start()
+    with pytest.raises(EnhanceCancelled):
+        enhance(plan, lambda _phase, _fraction: None, cancelled.is_set)
+    assert time.monotonic() - asked_at[0] < 2.0
+    assert not engine.is_worker_alive()
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("phase", ["Reading the layer", "Starting the engine", "Writing the result"])
+def test_every_phase_can_be_cancelled(fake_engine: FakeEngine, make_plan: MakePlan, folder: Path, phase: str) -> None:
+    plan = make_plan()
+    before = sorted(folder.iterdir())
+    phases: list[str] = []
+    with pytest.raises(EnhanceCancelled):
+        enhance(plan, lambda now, _fraction: phases.append(now), lambda: phase in phases)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_an_old_result_stands_until_the_new_one_is_whole(
+    fake_engine: FakeEngine, make_plan: MakePlan, folder: Path
+) -> None:
+    plan = make_plan()
+    for file in (plan.output, plan.report):
+        file.write_text("old")
+    seen: list[tuple[str, str]] = []
+    enhance(plan, lambda _p, _f: seen.append((plan.output.read_text(), plan.report.read_text())), lambda: False)
+    assert set(seen) == {("old", "old")}
+    assert gdal.Open(str(plan.output)) is not None
+    assert json.loads(plan.report.read_text())["method"] == "anchor"
+
+
+def test_a_report_that_cannot_be_written_leaves_no_result_either(
+    fake_engine: FakeEngine, make_plan: MakePlan, folder: Path
+) -> None:
+    plan = make_plan()
+    before = sorted(folder.iterdir())
+    blocker = folder / f".{plan.report.name}.partial"
+
+    def block(phase: str, fraction: float) -> None:
+        if fraction == 1.0:
+            blocker.mkdir(exist_ok=True)
+
+    with pytest.raises(EnhanceFailed, match="could not be read or written"):
+        enhance(plan, block, lambda: False)
+    blocker.rmdir()
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_source_that_goes_away_after_the_check_is_a_sentence(fake_engine: FakeEngine, make_plan: MakePlan) -> None:
+    plan = make_plan()
+    Path(plan.source.dataset).unlink()
+    with pytest.raises(EnhanceFailed, match="cannot be read"):
+        carry_out(plan)
+
+
+def test_a_full_temporary_folder_is_a_sentence(
+    fake_engine: FakeEngine, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(enhance_module, "read_window", no_room)
+    with pytest.raises(EnhanceFailed, match="disk is full"):
+        carry_out(make_plan())
+
+
+def test_what_nobody_foresaw_is_a_sentence_with_details(
+    fake_engine: FakeEngine, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enhance_module, "read_window", lambda *_arguments: {}["surprise"])
+    with pytest.raises(EnhanceFailed, match="unexpected error") as failure:
+        carry_out(make_plan())
+    assert "surprise" in failure.value.details

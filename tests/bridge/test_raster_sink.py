@@ -1,0 +1,266 @@
+"""Writing: the GeoTIFF says of its pixels what the source says, lies where the window lies, and is whole."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from osgeo import gdal, osr
+
+from headland.bridge import raster_source
+from headland.bridge.array_file import open_array
+from headland.bridge.raster_sink import ResultDescription, ResultUnwritable, staged_geotiff
+from headland.bridge.raster_source import BandInfo, RasterInfo, RasterUri, describe
+from headland.engine.grid import Window
+from headland.tests.support.fixtures import MakeRaster
+from headland.tests.support.rasters import CUSTOM_CRS, ODD_CRS, read_raster
+
+Write = Callable[..., Path]
+
+
+def enlarged(values: NDArray[Any], scale: int = 2) -> NDArray[Any]:
+    return values.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+@pytest.fixture
+def write(folder: Path, tmp_path: Path) -> Write:
+    """Writes the raster ``source``, enlarged, as if the engine had made the given pixels of it."""
+
+    def write(
+        source: Path,
+        pixels: Optional[NDArray[Any]] = None,
+        valid: Optional[NDArray[np.bool_]] = None,
+        *,
+        scale: int = 2,
+        bands: tuple[int, ...] = (),
+        on_fraction: Callable[[float], None] = lambda _fraction: None,
+    ) -> Path:
+        info = describe(RasterUri(str(source)))
+        chosen = tuple(info.bands[number - 1] for number in bands) or info.bands
+        values = read_raster(source)[[band.number - 1 for band in chosen]]
+        np.save(tmp_path / "pixels.npy", enlarged(values, scale).astype(float) if pixels is None else pixels)
+        np.save(tmp_path / "valid.npy", np.ones(values.shape, bool) if valid is None else valid)
+        output = folder / "ergebnis.tif"
+        with (
+            open_array(tmp_path / "pixels.npy") as pixel_file,
+            open_array(tmp_path / "valid.npy") as valid_file,
+            staged_geotiff(output) as raster,
+        ):
+            raster.write(describe_result(info, chosen, scale), pixel_file, valid_file, on_fraction)
+            raster.publish()
+        return output
+
+    return write
+
+
+def describe_result(info: RasterInfo, bands: tuple[BandInfo, ...], scale: int) -> ResultDescription:
+    return ResultDescription(info.grid.refined(scale), bands, info.metadata, {"TIFFTAG_SOFTWARE": "Headland test"})
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "uint32", "int64", "float32", "float64"])
+def test_type_and_pixels_survive(make_raster: MakeRaster, write: Write, dtype: str) -> None:
+    source = make_raster(bands=2, dtype=dtype)
+    values = read_raster(write(source))
+    assert values.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(values, enlarged(read_raster(source)))
+
+
+def test_the_outer_corners_are_the_sources_exactly(make_raster: MakeRaster, write: Write) -> None:
+    geotransform = (443050.123456789, 9.87654321, 0.0, 4179260.1, 0.0, -10.123456789)
+    output = gdal.Open(str(write(make_raster(geotransform=geotransform), scale=4)))
+    x, width, _, y, _, height = output.GetGeoTransform()
+    assert (x, y) == (geotransform[0], geotransform[3])
+    assert (width * 4, height * 4) == (geotransform[1], geotransform[5])
+    assert output.GetMetadataItem("AREA_OR_POINT") == "Area"
+
+
+def test_names_scale_offset_unit_colours_and_metadata_survive(make_raster: MakeRaster, write: Write) -> None:
+    colours = [gdal.GCI_BlueBand, gdal.GCI_Undefined, gdal.GCI_RedBand]
+    source = make_raster(
+        bands=3,
+        names=["B02", "Grün", "B04"],
+        scale=0.0001,
+        offset=-0.1,
+        unit="reflectance",
+        nodata=0,
+        colours=colours,
+        metadata={"ACQUIRED": "2024-05-01"},
+        band_metadata={"wavelength": "560"},
+    )
+    output = write(source)
+    before, after = describe(RasterUri(str(source))), describe(RasterUri(str(output)))
+    assert after.bands == before.bands
+    assert dict(after.metadata[0][1]) == {"ACQUIRED": "2024-05-01"}
+    assert gdal.Open(str(output)).GetMetadataItem("TIFFTAG_SOFTWARE") == "Headland test"
+    assert not output.with_name(f"{output.name}.aux.xml").exists()
+
+
+def test_chosen_bands_keep_their_names_in_the_order_chosen(make_raster: MakeRaster, write: Write) -> None:
+    source = make_raster(bands=3, names=["a", "b", "c"])
+    output = write(source, bands=(3, 1))
+    assert [band.name for band in describe(RasterUri(str(output))).bands] == ["c", "a"]
+    np.testing.assert_array_equal(read_raster(output), enlarged(read_raster(source)[[2, 0]]))
+
+
+def test_colour_images_stay_colour_images(make_raster: MakeRaster, write: Write) -> None:
+    colours = [gdal.GCI_RedBand, gdal.GCI_GreenBand, gdal.GCI_BlueBand]
+    output = write(make_raster(bands=3, dtype="uint8", colours=colours))
+    assert [band.colour for band in describe(RasterUri(str(output))).bands] == colours
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32618", "EPSG:4326", CUSTOM_CRS, ODD_CRS, "+proj=natearth +lon_0=10"])
+def test_every_crs_survives_also_custom_ones(make_raster: MakeRaster, write: Write, crs: str) -> None:
+    output = gdal.Open(str(write(make_raster(crs=crs))))
+    expected = osr.SpatialReference()
+    expected.SetFromUserInput(crs)
+    assert output.GetSpatialRef().IsSame(expected, ["IGNORE_DATA_AXIS_TO_SRS_AXIS_MAPPING=YES"])
+
+
+def test_it_is_compressed_tiled_and_has_overviews(make_raster: MakeRaster, write: Write) -> None:
+    output = gdal.Open(str(write(make_raster(width_px=400, height_px=300))))
+    band = output.GetRasterBand(1)
+    assert band.GetBlockSize() == [256, 256]
+    assert output.GetMetadataItem("COMPRESSION", "IMAGE_STRUCTURE") == "DEFLATE"
+    assert output.GetMetadataItem("PREDICTOR", "IMAGE_STRUCTURE") == "2"
+    sizes = [(band.GetOverview(i).XSize, band.GetOverview(i).YSize) for i in range(band.GetOverviewCount())]
+    assert sizes == [(400, 300), (200, 150)]
+
+
+def test_integers_are_rounded_and_saturate(make_raster: MakeRaster, write: Write) -> None:
+    source = make_raster(dtype="uint8")
+    pixels = enlarged(read_raster(source)).astype(float)
+    pixels[0, 0, :4] = [10.5, 10.49, -7.0, 300.0]
+    assert read_raster(write(source, pixels))[0, 0, :4].tolist() == [11, 10, 0, 255]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata"), [("uint16", 0), ("int16", -9999), ("float32", -9999.0), ("float32", np.nan)]
+)
+def test_nodata_comes_out_exactly_where_the_low_res_pixel_was(
+    make_raster: MakeRaster, write: Write, dtype: str, nodata: float
+) -> None:
+    source = make_raster(bands=2, dtype=dtype, nodata=nodata)
+    valid = np.ones(read_raster(source).shape, bool)
+    valid[:, :3, :5] = False
+    valid[1, -2:, -1:] = False
+    output = write(source, valid=valid)
+    values = read_raster(output)
+    is_nodata = np.isnan(values) if np.isnan(nodata) else values == nodata
+    np.testing.assert_array_equal(is_nodata, ~enlarged(valid))
+    dataset = gdal.Open(str(output))
+    np.testing.assert_equal(dataset.GetRasterBand(2).GetNoDataValue(), nodata)
+
+
+def test_a_valid_pixel_never_becomes_nodata(make_raster: MakeRaster, write: Write) -> None:
+    source = make_raster(nodata=0)
+    pixels = enlarged(read_raster(source)).astype(float)
+    pixels[0, :5] = [[0.0], [-3.0], [0.4], [0.6], [-0.4]]
+    values = read_raster(write(source, pixels))
+    assert (values[0, :5] == 1).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_without_a_nodata_value_a_mask_inside_the_file_says_what_is_invalid(
+    make_raster: MakeRaster, write: Write, folder: Path, dtype: str
+) -> None:
+    source = make_raster(bands=2, dtype=dtype, width_px=300, height_px=300)
+    valid = np.ones((2, 300, 300), bool)
+    valid[:, :3, :5] = False
+    output = write(source, valid=valid)
+    dataset = gdal.Open(str(output))
+    band = dataset.GetRasterBand(2)
+    assert band.GetMaskFlags() == gdal.GMF_PER_DATASET
+    np.testing.assert_array_equal(band.GetMaskBand().ReadAsArray() > 0, enlarged(valid)[1])
+    assert band.GetNoDataValue() is None
+    assert sorted(folder.iterdir()) == sorted([source, output])
+
+
+def test_strips_make_no_difference(make_raster: MakeRaster, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make_raster(bands=2, nodata=0)
+    whole = read_raster(write(source))
+    monkeypatch.setattr(raster_source, "STRIP_PIXELS", 500)
+    np.testing.assert_array_equal(read_raster(write(source)), whole)
+
+
+def test_a_file_of_that_name_is_replaced_with_what_spoke_of_it(
+    make_raster: MakeRaster, write: Write, folder: Path
+) -> None:
+    source = make_raster()
+    for name in ("ergebnis.tif", "ergebnis.tif.aux.xml", "ergebnis.tif.ovr", "ergebnis.tif.msk"):
+        (folder / name).write_text("old")
+    output = write(source)
+    assert sorted(folder.iterdir()) == sorted([source, output])
+
+
+def test_until_it_is_whole_the_old_file_stands_and_a_cancelled_one_leaves_nothing(
+    make_raster: MakeRaster, write: Write, folder: Path
+) -> None:
+    source = make_raster(width_px=400, height_px=300)
+    old = folder / "ergebnis.tif"
+    old.write_text("old")
+    for last in (0.3, 0.9):
+
+        def stop(fraction: float, last: float = last) -> None:
+            assert old.read_text() == "old"
+            if fraction > last:
+                raise KeyError("cancelled")
+
+        with pytest.raises(KeyError):
+            write(source, on_fraction=stop)
+        assert sorted(folder.iterdir()) == sorted([source, old])
+        assert old.read_text() == "old"
+
+
+@pytest.mark.parametrize("size", [4_000, 300_000])
+def test_a_full_disk_is_an_error_and_leaves_nothing(
+    make_raster: MakeRaster, write: Write, folder: Path, size: int
+) -> None:
+    source = make_raster(np.random.default_rng(1).integers(0, 65000, (1, 300, 300), dtype=np.uint16))
+    noise = np.random.default_rng(2).uniform(0, 65000, (1, 600, 600))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def no_more_room(fraction: float) -> None:
+        # From now on no file may become larger, as on a disk that is full.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+
+    try:
+        with pytest.raises(ResultUnwritable, match="room on the disk"):
+            write(source, noise, on_fraction=no_more_room)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(folder.iterdir()) == [source]
+
+
+def test_pixels_that_are_no_numbers_are_refused(make_raster: MakeRaster, write: Write, folder: Path) -> None:
+    source = make_raster()
+    pixels = enlarged(read_raster(source)).astype(float)
+    pixels[0, 5, 5] = np.nan
+    with pytest.raises(ResultUnwritable, match="no numbers"):
+        write(source, pixels)
+    assert list(folder.iterdir()) == [source]
+
+
+def test_pixels_that_are_no_numbers_do_not_matter_below_nodata(make_raster: MakeRaster, write: Write) -> None:
+    source = make_raster(nodata=0)
+    valid = np.ones((1, 32, 40), bool)
+    valid[0, 2, 2] = False
+    pixels = enlarged(read_raster(source)).astype(float)
+    pixels[0, 4:6, 4:6] = np.nan
+    assert (read_raster(write(source, pixels, valid))[0, 4:6, 4:6] == 0).all()
+
+
+def test_bands_with_different_nodata_share_the_first_one(make_raster: MakeRaster, folder: Path) -> None:
+    info = describe(RasterUri(str(make_raster(bands=2))))
+    bands = (replace(info.bands[0], nodata=None), replace(info.bands[1], nodata=7))
+    assert describe_result(info, bands, 2).nodata == 7
+
+
+def test_windows_are_small_enough_for_memory() -> None:
+    window = Window(0, 0, 30_000, 30_000)
+    height = raster_source.strip_height(window.width_px, 4)
+    assert height * window.width_px * 4 * 8 < 2e8

@@ -1,0 +1,124 @@
+"""Noise, levels, holes and consistency are measured as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from headland.engine.bands import band_triples
+from headland.engine.consistency import ConsistencyMeter
+from headland.engine.inpaint import fill_invalid
+from headland.engine.noise import damping_for, noise_sd
+from headland.engine.scene import Scene
+from headland.engine.tiling import plan_tiles
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("sd", [0.002, 0.01, 0.05])
+def test_noise_on_sloping_fields_is_measured_within_a_quarter(sd: float) -> None:
+    rows, columns = np.mgrid[:128, :128] / 128.0
+    fields = 0.3 + 0.2 * rows + 0.3 * (columns > 0.4)
+    noisy = (fields + np.random.default_rng(0).normal(0.0, sd, fields.shape)).astype(np.float32)
+    assert noise_sd(noisy, np.ones(noisy.shape, dtype=bool)) == pytest.approx(sd, rel=0.25)
+
+
+def test_nodata_values_are_not_taken_for_noise() -> None:
+    image = np.random.default_rng(0).normal(0.5, 0.01, (64, 64)).astype(np.float32)
+    valid = np.ones(image.shape, dtype=bool)
+    valid[::7] = False
+    image[~valid] = -9999.0
+    assert noise_sd(image, valid) == pytest.approx(0.01, rel=0.4)
+
+
+def test_damping_grows_with_the_square_of_the_noise_and_is_never_zero() -> None:
+    assert damping_for(0.006) == pytest.approx(0.003)
+    assert damping_for(0.012) == pytest.approx(0.012)
+    assert 0.0 < damping_for(0.0) < 1e-4
+
+
+def test_levels_turn_back_into_the_same_digital_numbers() -> None:
+    numbers = np.random.default_rng(0).integers(-200, 12000, (2, 40, 50)).astype(np.int16)
+    scene = Scene.measure(numbers, np.ones(numbers.shape, dtype=bool), (0.25, 0.25), 2, CPU)
+    assert np.allclose(scene.digital(scene.tile(plan_tiles(40, 50)[0]).low_res), numbers, atol=0.01)
+
+
+def test_huge_offsets_do_not_cost_precision() -> None:
+    numbers = np.random.default_rng(0).integers(2_000_000_000, 2_000_001_000, (1, 32, 32)).astype(np.int32)
+    scene = Scene.measure(numbers, np.ones(numbers.shape, dtype=bool), (0.25,), 2, CPU)
+    assert np.allclose(scene.digital(scene.tile(plan_tiles(32, 32)[0]).low_res), numbers, rtol=0.0, atol=0.01)
+
+
+def test_a_constant_band_is_no_error() -> None:
+    numbers = np.full((1, 20, 20), 7, dtype=np.uint8)
+    scene = Scene.measure(numbers, np.ones(numbers.shape, dtype=bool), (0.25,), 4, CPU)
+    assert np.allclose(scene.digital(scene.tile(plan_tiles(20, 20)[0]).low_res), 7.0)
+
+
+def test_a_band_without_valid_pixels_is_named() -> None:
+    valid = np.ones((2, 20, 20), dtype=bool)
+    valid[1] = False
+    with pytest.raises(ValueError, match="Band 2 has no valid pixel"):
+        Scene.measure(np.zeros((2, 20, 20)), valid, (0.25, 0.25), 4, CPU)
+
+
+def test_holes_are_filled_from_their_rims_and_valid_pixels_stay() -> None:
+    image = torch.arange(400.0).reshape(1, 20, 20)
+    valid = torch.ones(1, 20, 20, dtype=torch.bool)
+    valid[:, 8:12, 8:12] = False
+    filled = fill_invalid(torch.where(valid, image, torch.full_like(image, -1e30)), valid)
+    assert torch.equal(filled[valid], image[valid])
+    assert filled[~valid].min() > image[0, 6, 6]
+    assert filled[~valid].max() < image[0, 13, 13]
+
+
+def test_pixels_deep_inside_a_hole_get_the_mean() -> None:
+    image = torch.zeros(1, 4, 200)
+    image[..., 0] = 5.0
+    valid = torch.zeros(1, 4, 200, dtype=torch.bool)
+    valid[..., 0] = True
+    assert torch.allclose(fill_invalid(image, valid), torch.full((1, 4, 200), 5.0))
+
+
+def measured(degraded: torch.Tensor, low_res: torch.Tensor) -> tuple[float, float | None, float | None]:
+    """Return RMSE of the first band, spectral angle and shift."""
+    meter = ConsistencyMeter(low_res.shape[0])
+    meter.add(degraded, low_res, torch.ones(low_res.shape, dtype=torch.bool))
+    figures = meter.figures(np.ones(low_res.shape[0]))
+    return figures.rmse[0], figures.spectral_angle_deg, figures.shift_px
+
+
+def waves(down_px: float = 0.0, right_px: float = 0.0) -> torch.Tensor:
+    """Two smooth bands (2, 80, 80) of a scene that lies this far beside its place."""
+    rows, columns = torch.meshgrid(torch.arange(80.0) - down_px, torch.arange(80.0) - right_px, indexing="ij")
+    return torch.stack([torch.sin(rows / 5) + torch.cos(columns / 7) + 3, torch.cos(rows / 6 + columns / 9) + 3])
+
+
+def test_a_shifted_result_shows_its_shift() -> None:
+    _, _, shift = measured(waves(0.03, -0.04), waves())
+    assert shift == pytest.approx(0.05, rel=0.05)
+
+
+def test_a_brighter_result_shows_in_rmse_and_not_in_the_angle() -> None:
+    rmse, angle, _ = measured(waves() * 1.1, waves())
+    assert rmse == pytest.approx(0.1 * float(waves()[0].square().mean().sqrt()), rel=1e-4)
+    assert angle == pytest.approx(0.0, abs=1e-4)
+
+
+def test_another_colour_shows_in_the_angle() -> None:
+    scene = torch.stack([torch.ones(8, 8), torch.zeros(8, 8)])
+    _, angle, _ = measured(torch.ones(2, 8, 8), scene)
+    assert angle == pytest.approx(45.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 5, 13])
+def test_every_band_is_kept_by_exactly_one_triple(bands: int) -> None:
+    kept = [triple.indices[position] for triple in band_triples(bands) for position in triple.kept]
+    assert kept == list(range(bands))
+
+
+def test_a_fourth_band_is_restored_beside_its_neighbours() -> None:
+    last = list(band_triples(4))[-1]
+    assert last.indices == (1, 2, 3)
+    assert last.kept == (2,)

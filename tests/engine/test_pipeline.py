@@ -1,0 +1,145 @@
+"""The whole method: every job gives a whole, finite, repeatable result that agrees with its input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from headland.engine import pipeline
+from headland.engine.dip.educated import FitSettings
+from headland.engine.job import Device, Job, Method, Preset, Sensor
+
+ANCHOR_JOB = Job(Method.ANCHOR, 2, Preset.FAST, Device.CPU, 0, Sensor.SENTINEL_2, ("B02", "B03", "B04"))
+
+
+def farmland(bands: int = 3, rows_px: int = 40, columns_px: int = 53) -> NDArray[np.uint16]:
+    """Digital numbers (band, row, column) of blocky fields with a little noise."""
+    rng = np.random.default_rng(1)
+    blocks = rng.integers(400, 3000, (bands, rows_px // 8 + 1, columns_px // 8 + 1)).repeat(8, 1).repeat(8, 2)
+    noisy = blocks[:, :rows_px, :columns_px] + rng.normal(0, 8, (bands, rows_px, columns_px))
+    return noisy.round().astype(np.uint16)
+
+
+def enhanced(
+    job: Job, numbers: NDArray[Any], valid: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Run the job with a short fit."""
+    valid = np.ones(numbers.shape, dtype=bool) if valid is None else valid
+    output = np.zeros((numbers.shape[0], numbers.shape[1] * job.scale, numbers.shape[2] * job.scale), dtype=np.float32)
+    report = pipeline.enhance(job, numbers, valid, output, lambda _phase, _fraction: None, lambda: False)
+    return output, report
+
+
+@pytest.fixture(autouse=True)
+def short_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(pipeline.FIT_SETTINGS, Preset.FAST, FitSettings(steps=2, patch_px=24, patches=1))
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("method", list(Method))
+def test_every_method_agrees_with_the_input_at_both_scales(method: Method, scale: int) -> None:
+    _, report = enhanced(replace(ANCHOR_JOB, method=method, scale=scale), farmland())
+    figures = report["consistency"]
+    assert max(figures["rmse_over_noise"]) < 1.2
+    assert figures["spectral_angle_deg"] < 1.0
+    assert figures["shift_px"] < 0.02
+
+
+def test_the_same_seed_gives_the_same_pixels() -> None:
+    job = replace(ANCHOR_JOB, method=Method.CHAIN)
+    first, _ = enhanced(job, farmland())
+    again, _ = enhanced(job, farmland())
+    assert np.array_equal(first, again)
+
+
+def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = farmland(rows_px=96, columns_px=96)
+    whole, _ = enhanced(ANCHOR_JOB, numbers)
+    plan_tiles = pipeline.plan_tiles
+    monkeypatch.setattr(pipeline, "plan_tiles", lambda rows, columns: plan_tiles(rows, columns, 48))
+    tiled, _ = enhanced(ANCHOR_JOB, numbers)
+    assert np.abs(tiled - whole).max() < 1.0 + 1e-3 * np.ptp(numbers)
+
+
+def test_values_under_nodata_do_not_matter() -> None:
+    numbers = farmland()
+    valid = np.ones(numbers.shape, dtype=bool)
+    valid[:, 10:20, 5:25] = False
+    low, high = numbers.copy(), numbers.copy()
+    low[~valid], high[~valid] = 0, 65535
+    first, _ = enhanced(ANCHOR_JOB, low, valid)
+    second, _ = enhanced(ANCHOR_JOB, high, valid)
+    assert np.array_equal(first, second)
+
+
+def test_not_a_number_under_nodata_never_comes_out() -> None:
+    numbers = farmland().astype(np.float32)
+    valid = np.ones(numbers.shape, dtype=bool)
+    valid[:, :7] = False
+    numbers[~valid] = np.nan
+    result, _ = enhanced(replace(ANCHOR_JOB, method=Method.CHAIN), numbers, valid)
+    assert np.isfinite(result).all()
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_a_constant_image_stays_constant(method: Method) -> None:
+    result, _ = enhanced(replace(ANCHOR_JOB, method=method), np.full((3, 24, 24), 1234, dtype=np.uint16))
+    assert np.abs(result - 1234).max() < 0.5
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_an_extent_without_valid_pixels_is_refused_in_words(method: Method) -> None:
+    numbers = farmland()
+    with pytest.raises(pipeline.BadInput, match="no valid pixel"):
+        enhanced(replace(ANCHOR_JOB, method=method), numbers, np.zeros(numbers.shape, dtype=bool))
+
+
+def test_a_cancelled_job_stops() -> None:
+    numbers = farmland()
+    output = np.zeros((3, 80, 106), dtype=np.float32)
+    phases: list[str] = []
+    with pytest.raises(pipeline.Cancelled):
+        pipeline.enhance(
+            replace(ANCHOR_JOB, method=Method.CHAIN),
+            numbers,
+            np.ones(numbers.shape, dtype=bool),
+            output,
+            lambda phase, _fraction: phases.append(phase),
+            lambda: any("image prior" in phase for phase in phases),
+        )
+    assert not output.any()
+
+
+def test_progress_only_rises_and_names_its_phases() -> None:
+    numbers = farmland()
+    told: list[tuple[str, float]] = []
+    pipeline.enhance(
+        replace(ANCHOR_JOB, method=Method.CHAIN),
+        numbers,
+        np.ones(numbers.shape, dtype=bool),
+        np.zeros((3, 80, 106), dtype=np.float32),
+        lambda phase, fraction: told.append((phase, fraction)),
+        lambda: False,
+    )
+    fractions = [fraction for _, fraction in told]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] <= 1.0
+    assert [phase.split(",")[0] for phase, _ in told if "step" not in phase] == [
+        "Measuring the input",
+        "Removing the pixels",
+        "Restoring borders",
+        "Checking against the input",
+        "Comparing the result with the input",
+    ]
+
+
+def test_the_report_says_what_was_done() -> None:
+    _, report = enhanced(replace(ANCHOR_JOB, method=Method.CHAIN), farmland())
+    assert report["mtf_at_nyquist"] == [0.26, 0.28, 0.24]
+    assert len(report["model"]["sha256"]) == 64
+    assert report["dip"]["steps"] == 2
+    assert set(report["seconds"]) == {"measure", "dip fit", "dip", "decrappify", "consistency"}

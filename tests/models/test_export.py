@@ -1,0 +1,60 @@
+"""The exported network computes what torch computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from headland.models.card import ModelCard
+from headland.models.decrappify.network import Decrappify
+from headland.models.training import export_decrappify
+from headland.models.training.export_decrappify import export, largest_relative_difference, round_weights, write_card
+
+
+@pytest.fixture(scope="module")
+def network() -> Decrappify:
+    torch.manual_seed(5)
+    network = Decrappify()
+    torch.nn.init.normal_(network.residual.weight, std=0.02)
+    round_weights(network)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def model_file(network: Decrappify, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model_file = tmp_path_factory.mktemp("export") / "model.onnx"
+    export(network, model_file)
+    return model_file
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (2, 3, 32, 112), (1, 3, 160, 16)])
+def test_torch_and_onnx_runtime_agree_at_every_size(
+    network: Decrappify, model_file: Path, shape: tuple[int, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    assert largest_relative_difference(network, model_file, torch.rand(shape, generator=generator)) <= 1e-3
+
+
+def test_the_file_is_small_and_of_a_conservative_opset(model_file: Path) -> None:
+    assert model_file.stat().st_size < 9_500_000
+    assert onnx.load(model_file).opset_import[0].version == 17
+
+
+def test_the_card_written_with_the_model_loads(model_file: Path) -> None:
+    written = write_card(model_file, {"steps": 0})
+    assert ModelCard.load(model_file) == written
+
+
+def test_the_shipped_model_restores_a_triple_and_keeps_a_plain_field_plain() -> None:
+    card = ModelCard.load(export_decrappify.MODEL_FILE)
+    session = onnxruntime.InferenceSession(str(card.model_file), providers=["CPUExecutionProvider"])
+    (given,), (returned,) = session.get_inputs(), session.get_outputs()
+    assert given.shape[1] == returned.shape[1] == card.bands
+    plain = np.full((1, card.bands, 6 * card.multiple_px, 5 * card.multiple_px), 0.4, dtype=np.float32)
+    restored = session.run([returned.name], {given.name: plain})[0]
+    assert restored.shape == plain.shape
+    np.testing.assert_allclose(restored[..., 32:-32, 32:-32], 0.4, atol=0.02)

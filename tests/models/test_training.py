@@ -1,0 +1,156 @@
+"""Training runs on anybody's images, and a killed run goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from headland.models.decrappify.network import Decrappify
+from headland.models.dip.prior_network import PriorConfig, PriorNetwork, save_weights
+from headland.models.training.perceptual import VGG_BLOCKS, VggLoss
+from headland.models.training.recipe import Budget, Recipe
+from headland.models.training.train_decrappify import (
+    CHECKPOINT_FILE,
+    LOG_FILE,
+    RECIPE_FILE,
+    Run,
+    Trainer,
+    prepare,
+    read_log,
+    train,
+)
+from PIL import Image
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated images, an untrained encoder and the first two blocks of a random VGG."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "highres" / "own_imagery").mkdir(parents=True)
+    (folder / "weights").mkdir()
+    rng = np.random.default_rng(2)
+    for n in range(2):
+        fields = np.kron(rng.integers(40, 220, (6, 6, 3)), np.ones((16, 16, 1))).astype(np.uint8)
+        Image.fromarray(fields).save(folder / "highres" / "own_imagery" / f"fields_{n}.png")
+    encoder = {name: value.numpy() for name, value in Decrappify().encoder.state_dict().items()}
+    np.savez(folder / "weights" / "resnet18_to_layer3_bn_folded_fp16.npz", **encoder)
+    vgg, channels = {}, 3
+    for block, width in zip(VGG_BLOCKS[:2], (64, 128)):
+        for index in block:
+            vgg[f"features.{index}.weight"] = rng.normal(0.0, 0.05, (width, channels, 3, 3)).astype(np.float16)
+            vgg[f"features.{index}.bias"] = np.zeros(width, dtype=np.float16)
+            channels = width
+    np.savez(folder / "weights" / "vgg16_conv_fp16.npz", **vgg)
+    save_weights(PriorNetwork(PriorConfig(width=8, blocks=1)), folder / "prior.npz")
+    return folder
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    shipped = Recipe.load(RECIPE_FILE)
+    return replace(
+        shipped,
+        batch=1,
+        crop_sizes_px=((0.0, 32), (0.5, 48)),
+        vgg_weights={"2": 0.5},
+        bf16=False,
+        encoder_frozen_until=0.4,
+        checkpoint_every_s=0.0,
+    )
+
+
+def weights(run: Run) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in run.averaged.parameters()])
+
+
+@pytest.fixture
+def undisturbed(data_folder: Path, recipe: Recipe, tmp_path: Path) -> Trainer:
+    trainer = prepare(data_folder, recipe, data_folder / "prior.npz")
+    (tmp_path / "undisturbed").mkdir()
+    train(trainer, Budget(steps=STEPS), tmp_path / "undisturbed", lambda run: {"seen": run.step})
+    return trainer
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    undisturbed: Trainer, data_folder: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    folder = tmp_path / "killed"
+    folder.mkdir()
+
+    def kill_after_two(run: Run) -> dict[str, int]:
+        if run.step == STEPS // 2:
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(KeyboardInterrupt):
+        train(prepare(data_folder, recipe, data_folder / "prior.npz"), Budget(steps=STEPS), folder, kill_after_two)
+    resumed = prepare(data_folder, recipe, data_folder / "prior.npz")
+    resumed.run.load(folder / CHECKPOINT_FILE)
+    assert resumed.run.step == STEPS // 2
+    train(resumed, Budget(steps=STEPS), folder, lambda _run: {})
+    assert resumed.run.step == undisturbed.run.step == STEPS
+    assert torch.equal(weights(resumed.run), weights(undisturbed.run))
+
+
+def test_training_changes_the_network_and_logs_every_step(undisturbed: Trainer, tmp_path: Path) -> None:
+    lines = list(read_log(tmp_path / "undisturbed" / LOG_FILE))
+    steps = [line for line in lines if "total" in line]
+    assert [line["step"] for line in steps] == list(range(1, STEPS + 1))
+    assert all(np.isfinite(line["total"]) for line in steps)
+    assert any("checkpoint" in line for line in lines)
+    assert float(undisturbed.run.averaged.residual.weight.abs().max()) > 0.0
+
+
+def test_the_frozen_encoder_does_not_move(data_folder: Path, recipe: Recipe) -> None:
+    trainer = prepare(data_folder, recipe, data_folder / "prior.npz")
+    before = trainer.run.network.encoder.conv1.weight.detach().clone()
+    trainer.step(progress=0.1)
+    assert torch.equal(trainer.run.network.encoder.conv1.weight, before)
+    trainer.step(progress=0.6)
+    trainer.step(progress=0.6)
+    assert not torch.equal(trainer.run.network.encoder.conv1.weight, before)
+
+
+def test_the_vgg_loss_is_zero_only_for_equal_images_and_passes_a_gradient(data_folder: Path) -> None:
+    loss = VggLoss(
+        data_folder / "weights" / "vgg16_conv_fp16.npz", {1: 1.0, 2: 1.0}, direction_weight=1.0, gram_weight=1.0
+    )
+    target = torch.rand(1, 3, 32, 32)
+    image = (target + 0.05 * torch.rand(1, 3, 32, 32)).requires_grad_()
+    assert float(loss(target, target)) == 0.0
+    value = loss(image, target)
+    value.backward()
+    assert value.item() > 0.0
+    assert image.grad is not None
+    assert float(image.grad.abs().max()) > 0.0
+
+
+def test_the_shipped_recipe_reads_back_as_written(tmp_path: Path) -> None:
+    recipe = Recipe.load(RECIPE_FILE)
+    recipe.save(tmp_path / "recipe.json")
+    assert Recipe.load(tmp_path / "recipe.json") == recipe
+
+
+def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(RECIPE_FILE.read_text(encoding="utf-8").replace('"batch"', '"batsch"'), encoding="utf-8")
+    with pytest.raises(ValueError, match="batch, batsch"):
+        Recipe.load(path)
+
+
+def test_the_learning_rate_rises_and_falls_and_crops_grow() -> None:
+    recipe = Recipe.load(RECIPE_FILE)
+    factors = [recipe.learning_rate_factor(progress) for progress in (0.0, recipe.warm_up_until, 0.6, 1.0)]
+    assert factors[0] < factors[1] > factors[2] > factors[3]
+    assert recipe.crop_size_px(0.0) < recipe.crop_size_px(1.0)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"steps": 1, "minutes": 1.0}])
+def test_a_budget_is_either_steps_or_minutes(arguments: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="either in steps or in minutes"):
+        Budget(**arguments)  # type: ignore[arg-type]

@@ -1,0 +1,266 @@
+"""``headland:enhanceextent``: the dock's job from the toolbox, a model, a batch or qgis_process."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from osgeo import gdal
+from qgis.core import (
+    QgsApplication,
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProject,
+    QgsRasterLayer,
+    QgsSingleBandGrayRenderer,
+    QgsVectorLayer,
+)
+
+from headland.processing.provider import HeadlandProvider
+from headland.tests.support.engines import FakeEngine
+from headland.tests.support.fixtures import MakeLayer, MakeRaster, UseEngine
+
+ALGORITHM = "headland:enhanceextent"
+
+
+@pytest.fixture(autouse=True)
+def provider(qgis_processing: None) -> Iterator[HeadlandProvider]:
+    provider = HeadlandProvider()
+    QgsApplication.processingRegistry().addProvider(provider)
+    yield provider
+    QgsApplication.processingRegistry().removeProvider(provider)
+
+
+@pytest.fixture
+def algorithm() -> QgsProcessingAlgorithm:
+    return QgsApplication.processingRegistry().createAlgorithmById(ALGORITHM)
+
+
+def run(**parameters: Any) -> dict[str, Any]:
+    import processing
+
+    return processing.run(ALGORITHM, {"METHOD": "anchor", **parameters})
+
+
+def refusal(algorithm: QgsProcessingAlgorithm, **parameters: Any) -> str:
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    parameters = {"OUTPUT": "TEMPORARY_OUTPUT", **parameters}
+    is_fine, message = algorithm.checkParameterValues(parameters, context)
+    assert not context.layersToLoadOnCompletion()
+    return "" if is_fine else message
+
+
+def test_the_provider_offers_the_algorithm(provider: HeadlandProvider) -> None:
+    assert provider.id() == "headland"
+    assert [algorithm.id() for algorithm in provider.algorithms()] == [ALGORITHM]
+
+
+def test_the_parameters_are_those_of_the_documentation(algorithm: QgsProcessingAlgorithm) -> None:
+    parameters = {definition.name(): definition for definition in algorithm.parameterDefinitions()}
+    assert list(parameters) == (
+        ["INPUT", "EXTENT", "BANDS", "METHOD", "SCALE", "PRESET", "SENSOR", "MTF", "SEED", "DEVICE", "OUTPUT", "REPORT"]
+    )
+    choices = {name: parameters[name].options() for name in ("METHOD", "SCALE", "PRESET", "SENSOR", "DEVICE")}
+    assert choices == {
+        "METHOD": ["chain", "dip", "decrappify", "anchor"],
+        "SCALE": ["2", "4"],
+        "PRESET": ["fast", "balanced", "reference"],
+        "SENSOR": ["auto", "sentinel-2", "landsat", "custom"],
+        "DEVICE": ["auto", "cpu", "cuda", "mps"],
+    }
+    defaults = {name: parameters[name].defaultValue() for name in choices}
+    assert defaults == {"METHOD": "chain", "SCALE": "4", "PRESET": "fast", "SENSOR": "auto", "DEVICE": "auto"}
+    assert [output.name() for output in algorithm.outputDefinitions()] == ["OUTPUT", "REPORT"]
+    assert algorithm.shortHelpString()
+
+
+def test_the_real_worker_enhances_an_extent_of_the_real_scene(scene: Path, folder: Path) -> None:
+    outcome = run(
+        INPUT=str(scene),
+        EXTENT="443500,443980,4177000,4177400 [EPSG:32618]",
+        BANDS=[4, 3],
+        SCALE="2",
+        OUTPUT=str(folder / "schärfer.tif"),
+        REPORT=str(folder / "bericht.json"),
+    )
+    assert outcome == {"OUTPUT": str(folder / "schärfer.tif"), "REPORT": str(folder / "bericht.json")}
+    dataset = gdal.Open(outcome["OUTPUT"])
+    assert dataset.GetGeoTransform() == (443500.0, 5.0, 0.0, 4177400.0, 0.0, -5.0)
+    assert (dataset.RasterXSize, dataset.RasterYSize, dataset.RasterCount) == (96, 80, 2)
+    assert dataset.GetRasterBand(1).GetDescription() == "B08"
+    assert json.loads(Path(outcome["REPORT"]).read_text(encoding="utf-8"))["consistency"]["shift_px"] < 0.05
+
+
+def test_only_the_input_is_needed(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:
+    outcome = run(INPUT=make_layer(bands=2), OUTPUT="TEMPORARY_OUTPUT")
+    assert QgsRasterLayer(outcome["OUTPUT"]).width() == 160
+    assert json.loads(Path(outcome["REPORT"]).read_text(encoding="utf-8"))["scale"] == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "numbers"), [("2;1", [2, 1]), ("2, 1", [2, 1]), (2, [2]), ("", [1, 2]), ([], [1, 2])]
+)
+def test_bands_are_taken_in_every_form(
+    make_layer: MakeLayer, fake_engine: FakeEngine, given: Any, numbers: list[int]
+) -> None:
+    outcome = run(INPUT=make_layer(bands=2), BANDS=given, OUTPUT="TEMPORARY_OUTPUT")
+    report = json.loads(Path(outcome["REPORT"]).read_text(encoding="utf-8"))
+    assert [band["number"] for band in report["bands"]] == numbers
+
+
+@pytest.mark.parametrize("scale", [2, "2"])
+def test_the_scale_may_be_a_number(make_layer: MakeLayer, fake_engine: FakeEngine, scale: Any) -> None:
+    outcome = run(INPUT=make_layer(), SCALE=scale, OUTPUT="TEMPORARY_OUTPUT")
+    assert QgsRasterLayer(outcome["OUTPUT"]).width() == 80
+
+
+def test_every_parameter_arrives(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:
+    outcome = run(
+        INPUT=make_layer(),
+        METHOD="dip",
+        PRESET="balanced",
+        SENSOR="custom",
+        MTF=0.31,
+        SEED=7,
+        DEVICE="cpu",
+        OUTPUT="TEMPORARY_OUTPUT",
+    )
+    report = json.loads(Path(outcome["REPORT"]).read_text(encoding="utf-8"))
+    wished = {name: report[name] for name in ("method", "preset", "sensor", "mtf_at_nyquist", "seed")}
+    assert wished == {"method": "dip", "preset": "balanced", "sensor": "custom", "mtf_at_nyquist": 0.31, "seed": 7}
+
+
+def test_a_loaded_result_is_styled_like_its_source(
+    make_layer: MakeLayer, fake_engine: FakeEngine, project: QgsProject
+) -> None:
+    import processing
+
+    source = project.addMapLayer(make_layer(bands=3))
+    source.setRenderer(QgsSingleBandGrayRenderer(source.dataProvider(), 3))
+    processing.runAndLoadResults(
+        ALGORITHM, {"INPUT": source, "METHOD": "anchor", "BANDS": [2, 3], "OUTPUT": "TEMPORARY_OUTPUT"}
+    )
+    (result,) = (layer for layer in project.mapLayers().values() if layer is not source)
+    assert result.renderer().grayBand() == 2
+
+
+def test_phases_and_progress_are_told(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:
+    import processing
+
+    phases: list[str] = []
+    fractions: list[float] = []
+
+    class Feedback(QgsProcessingFeedback):
+        def setProgressText(self, text: str) -> None:
+            phases.append(text)
+
+    feedback = Feedback()
+    feedback.progressChanged.connect(fractions.append)
+    parameters = {"INPUT": make_layer(), "OUTPUT": "TEMPORARY_OUTPUT"}
+    processing.run(ALGORITHM, parameters, feedback=feedback)
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 100.0
+    assert phases == ["Reading the layer", "Starting the engine", "Pretending", "Writing the result"]
+
+
+def test_cancel_ends_the_worker_within_two_seconds_and_leaves_nothing(
+    make_raster: MakeRaster, use_engine: UseEngine, folder: Path
+) -> None:
+    import processing
+
+    engine = use_engine("hang")
+    feedback = QgsProcessingFeedback()
+    source = make_raster()
+    asked_at: list[float] = []
+
+    def cancel() -> None:
+        engine.wait_for_worker()
+        asked_at.append(time.monotonic())
+        feedback.cancel()
+
+    threading.Thread(target=cancel).start()
+    with pytest.raises(QgsProcessingException, match="cancelled"):
+        processing.run(ALGORITHM, {"INPUT": str(source), "OUTPUT": str(folder / "out.tif")}, feedback=feedback)
+    assert time.monotonic() - asked_at[0] < 2.0
+    assert not engine.is_worker_alive()
+    assert list(folder.glob("*.tif")) == [source]
+    assert list(folder.glob(".*")) == []
+
+
+def test_a_failing_worker_is_an_error_with_details_in_the_log(make_layer: MakeLayer, use_engine: UseEngine) -> None:
+    import processing
+
+    use_engine("out of memory")
+    feedback = QgsProcessingFeedback()
+    with pytest.raises(QgsProcessingException, match="ran out of memory"):
+        processing.run(ALGORITHM, {"INPUT": make_layer(), "OUTPUT": "TEMPORARY_OUTPUT"}, feedback=feedback)
+    assert "MemoryError" in feedback.textLog()
+
+
+@pytest.mark.usefixtures("fake_engine")
+class TestBadInput:
+    """checkParameterValues says what is wrong before any work starts."""
+
+    def test_no_layer(self, algorithm: QgsProcessingAlgorithm) -> None:
+        assert "choose a raster layer" in refusal(algorithm, INPUT=None)
+
+    def test_a_file_that_is_not_there(self, algorithm: QgsProcessingAlgorithm) -> None:
+        assert refusal(algorithm, INPUT="/no/such.tif").startswith("/no/such.tif cannot be read as a raster")
+
+    def test_a_vector_layer(self, algorithm: QgsProcessingAlgorithm, project: QgsProject) -> None:
+        layer = project.addMapLayer(QgsVectorLayer("Polygon", "Parcels", "memory"))
+        assert "not a raster layer" in refusal(algorithm, INPUT=layer)
+        assert "not a raster layer" in refusal(algorithm, INPUT=layer.id())
+
+    def test_an_extent_that_does_not_touch(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
+        assert "does not touch" in refusal(algorithm, INPUT=make_layer(), EXTENT="0,100,0,100 [EPSG:32618]")
+
+    def test_a_paletted_raster(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
+        assert "paletted" in refusal(algorithm, INPUT=make_layer(dtype="uint8", palette=True))
+
+    def test_a_small_raster(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
+        assert "16 × 16" in refusal(algorithm, INPUT=make_layer(width_px=15))
+
+    def test_a_read_only_output_folder(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
+        assert "cannot be written to" in refusal(algorithm, INPUT=make_layer(), OUTPUT="/proc/out.tif")
+
+    def test_a_missing_engine(
+        self,
+        algorithm: QgsProcessingAlgorithm,
+        make_layer: MakeLayer,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+    ) -> None:
+        monkeypatch.setenv("HEADLAND_ENGINE", str(tmp_path / "none"))
+        assert "not set up" in refusal(algorithm, INPUT=make_layer())
+
+    def test_bands_that_are_no_numbers(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
+        assert "no band numbers" in refusal(algorithm, INPUT=make_layer(), BANDS="red")
+
+    def test_a_custom_sensor_without_mtf(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
+        assert "MTF" in refusal(algorithm, INPUT=make_layer(), SENSOR="custom")
+        assert "MTF" in refusal(algorithm, INPUT=make_layer(), SENSOR="custom", MTF=1.0)
+
+    def test_a_word_that_is_no_choice(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
+        assert "METHOD" in refusal(algorithm, INPUT=make_layer(), METHOD="magic")
+
+    def test_a_good_request_passes_and_leaves_no_layer_to_load(
+        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer
+    ) -> None:
+        assert refusal(algorithm, INPUT=make_layer()) == ""
+
+
+def test_an_mtf_for_a_known_sensor_is_ignored_with_a_warning(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:
+    import processing
+
+    feedback = QgsProcessingFeedback()
+    processing.run(ALGORITHM, {"INPUT": make_layer(), "MTF": 0.3, "OUTPUT": "TEMPORARY_OUTPUT"}, feedback=feedback)
+    assert "MTF is ignored" in feedback.textLog()

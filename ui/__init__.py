@@ -1,0 +1,1 @@
+"""What a person sees: the dock and its parts."""
