@@ -1,7 +1,10 @@
-"""Differences between QGIS versions, each with the version that lets it go."""
+"""Differences between versions of QGIS and its GDAL, each with the version that lets it go."""
 
 from __future__ import annotations
 
+from typing import Optional
+
+from osgeo import gdal
 from qgis.core import QgsCoordinateReferenceSystem
 
 
@@ -11,3 +14,20 @@ def gdal_wkt(crs: QgsCoordinateReferenceSystem) -> str:
     The enumeration moved to Qgis.CrsWktVariant in 3.36; this name goes once that is the oldest version.
     """
     return crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED_GDAL) if crs.isValid() else ""
+
+
+def set_gdal_option(name: str, value: Optional[str]) -> None:
+    """Set one of GDAL's configuration options, in this thread only where that is possible; None for the default.
+
+    GDAL 3.6 is known to have it for threads; the other way goes once that is the oldest one with QGIS.
+    """
+    getattr(gdal, "SetThreadLocalConfigOption", gdal.SetConfigOption)(name, value)
+
+
+def close_dataset(dataset: gdal.Dataset) -> None:
+    """Close a dataset, so that its files are free also where somebody still refers to it.
+
+    GDAL before 3.8 closes it when the last reference goes; from then on this is ``dataset.Close()``.
+    """
+    if hasattr(dataset, "Close"):
+        dataset.Close()

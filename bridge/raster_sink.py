@@ -17,6 +17,7 @@ from osgeo import gdal, gdal_array
 
 from ..engine.grid import Grid
 from .array_file import ArrayReader
+from .compat import close_dataset, set_gdal_option
 from .gdal_errors import GdalError, gdal_failures_raised
 from .raster_source import BandInfo, Metadata, Number, common_dtype, strip_height
 from .rounding import keep_off_nodata, to_dtype
@@ -136,12 +137,12 @@ class StagedGeotiff:
 
 @contextmanager
 def _mask_inside_the_file() -> Iterator[None]:
-    """Have GDAL put masks into the TIFF and not into a second file, in this thread only."""
-    gdal.SetThreadLocalConfigOption("GDAL_TIFF_INTERNAL_MASK", "YES")
+    """Have GDAL put masks into the TIFF and not into a second file."""
+    set_gdal_option("GDAL_TIFF_INTERNAL_MASK", "YES")
     try:
         yield
     finally:
-        gdal.SetThreadLocalConfigOption("GDAL_TIFF_INTERNAL_MASK", None)
+        set_gdal_option("GDAL_TIFF_INTERNAL_MASK", None)
 
 
 def _write(
@@ -152,9 +153,29 @@ def _write(
     on_fraction: Callable[[float], None],
 ) -> None:
     dataset = _create(path, description)
+    try:
+        _fill(dataset, description, pixels, valid, lambda done: on_fraction((1 - _OVERVIEW_SHARE) * done))
+        dataset.FlushCache()
+        _build_overviews(dataset, description.grid, lambda done: on_fraction(1 - _OVERVIEW_SHARE * (1 - done)))
+        dataset.FlushCache()
+    finally:
+        close_dataset(dataset)
+    on_fraction(1.0)
+
+
+def _fill(
+    dataset: gdal.Dataset,
+    description: ResultDescription,
+    pixels: ArrayReader,
+    valid: ArrayReader,
+    on_fraction: Callable[[float], None],
+) -> None:
+    """Write the pixels and, if it takes one, the mask."""
     bands, low_res_height, _ = valid.shape
     scale = description.grid.height_px // low_res_height
-    strips = list(_strips(low_res_height, max(1, strip_height(description.grid.width_px, bands) // scale)))
+    # Whole rows of tiles: one that is written twice is compressed twice and leaves a hole in the file.
+    rows_of_tiles = max(1, strip_height(description.grid.width_px, bands) // TILE_PX)
+    strips = list(_strips(low_res_height, rows_of_tiles * TILE_PX // scale))
     needs_mask = description.nodata is None and not _is_all_valid(valid, strips)
     if needs_mask:
         dataset.CreateMaskBand(gdal.GMF_PER_DATASET)
@@ -167,11 +188,7 @@ def _write(
             mask |= valid_here
         if needs_mask:
             dataset.GetRasterBand(1).GetMaskBand().WriteArray(mask.astype(np.uint8) * 255, 0, top * scale)
-        on_fraction((1 - _OVERVIEW_SHARE) * (top + rows) / low_res_height)
-    dataset.FlushCache()
-    _build_overviews(dataset, description.grid, lambda done: on_fraction(1 - _OVERVIEW_SHARE * (1 - done)))
-    dataset.FlushCache()
-    on_fraction(1.0)
+        on_fraction((top + rows) / low_res_height)
 
 
 def _build_overviews(dataset: gdal.Dataset, grid: Grid, on_fraction: Callable[[float], None]) -> None:

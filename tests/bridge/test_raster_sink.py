@@ -180,11 +180,18 @@ def test_without_a_nodata_value_a_mask_inside_the_file_says_what_is_invalid(
     assert sorted(folder.iterdir()) == sorted([source, output])
 
 
-def test_strips_make_no_difference(make_raster: MakeRaster, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = make_raster(bands=2, nodata=0)
-    whole = read_raster(write(source))
+@pytest.mark.parametrize("nodata", [0, None])
+def test_strips_make_no_difference(
+    make_raster: MakeRaster, write: Write, monkeypatch: pytest.MonkeyPatch, nodata: Optional[int]
+) -> None:
+    source = make_raster(bands=2, nodata=nodata, width_px=150, height_px=300)
+    valid = np.random.default_rng(1).random((2, 300, 150)) > 0.01
+    whole = write(source, valid=valid)
+    expected, size = read_raster(whole), whole.stat().st_size
     monkeypatch.setattr(raster_source, "STRIP_PIXELS", 500)
-    np.testing.assert_array_equal(read_raster(write(source)), whole)
+    in_strips = write(source, valid=valid)
+    np.testing.assert_array_equal(read_raster(in_strips), expected)
+    assert in_strips.stat().st_size == pytest.approx(size, rel=0.01), "no tile is written twice"
 
 
 def test_a_file_of_that_name_is_replaced_with_what_spoke_of_it(

@@ -159,7 +159,7 @@ def test_phases_and_progress_are_told(make_layer: MakeLayer, fake_engine: FakeEn
     fractions: list[float] = []
 
     class Feedback(QgsProcessingFeedback):
-        def setProgressText(self, text: str) -> None:
+        def setProgressText(self, text: str) -> None:  # noqa: N802, the name is QGIS's
             phases.append(text)
 
     feedback = Feedback()
