@@ -21,6 +21,8 @@ PARAMETERS := INPUT EXTENT BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE OUTP
 # Tests and type checks import the plugin as the package headland, whatever this folder is called.
 export PYTHONPATH := $(BUILD_PATH)/path
 export MYPYPATH := $(BUILD_PATH)/path
+# Threads that spin while they wait starve each other on a small machine.
+export OMP_WAIT_POLICY := PASSIVE
 export RUFF_CACHE_DIR := $(BUILD_PATH)/ruff-cache
 export MYPY_CACHE_DIR := $(BUILD_PATH)/mypy-cache
 PYTEST := -m pytest -o cache_dir="$(BUILD_PATH)/pytest-cache"
@@ -73,6 +75,18 @@ format: $(STAMPS)/dev ## bring the code into form
 .PHONY: package
 package: ## make the plugin's zip, the same bytes every time
 	@"$(SYSTEM_PYTHON)" scripts/package.py "$(BUILD_PATH)/headland.zip"
+
+.PHONY: bench-methods
+bench-methods: setup ## compare the methods on held-out places: DATA=folder of image folders OUT=file.json SCALE=2|4
+	"$(DEV)/bin/python" scripts/bench_methods.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-methods.json)" $(or $(SCALE),4)
+
+.PHONY: train-prior
+train-prior: setup ## train the start of Deep Image Prior: DATA=folder of image folders OUT=file.npz MINUTES=30
+	"$(DEV)/bin/python" -m headland.models.training.train_prior "$(DATA)" "$(OUT)" --minutes $(or $(MINUTES),30)
+
+.PHONY: train-decrappify
+train-decrappify: setup ## train Decrappify: DATA=folder with highres/ and weights/ OUT=folder MINUTES=60
+	"$(DEV)/bin/python" -m headland.models.training.train_decrappify "$(DATA)" "$(OUT)" --minutes $(or $(MINUTES),60)
 
 .PHONY: clean
 clean: ## remove all that was made

@@ -35,6 +35,8 @@ class OnnxModel:
         providers = [provider for provider in wished if provider in available] + ["CPUExecutionProvider"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        # Threads that spin while they wait take the cores that QGIS needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return cls(card, onnxruntime.InferenceSession(str(path), options, providers=providers))
 
     @property

@@ -26,7 +26,7 @@ from .decrappify import Decrappify, OnnxModel
 from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
 from .dip.reference import ReferenceSettings, fit_reference
-from .job import Job, Method, Preset
+from .job import Job, Method, Preset, Sensor
 from .scene import Scene, Tile
 from .sensors import mtf_at_nyquist
 from .tiling import TileWindow, plan_tiles
@@ -37,11 +37,11 @@ DECRAPPIFY_MODEL = MODELS_FOLDER / "decrappify" / "decrappify.onnx"
 
 FIT_SETTINGS = {
     Preset.FAST: FitSettings(),
-    Preset.BALANCED: FitSettings(steps=80, turns=8),
+    Preset.BALANCED: FitSettings(patches=12, turns=8),
 }
 
-# What share of the work each phase is, for the progress bar; fitting is as long as restoring some tiles.
-FIT_SHARE = 0.45
+# What share of the work fitting is, for the progress bar, when there is but one tile.
+FIT_SHARE = 0.2
 
 ReportProgress = Callable[[str, float], None]
 Stage = Callable[[Tile], Tile]
@@ -87,7 +87,7 @@ class Progress:
 class Plan:
     """The stages in their order, with the word that the report and the progress use for each."""
 
-    fit: Callable[[Callable[[int, int], None]], None] | None
+    fit: Callable[[Scene, Callable[[int, int], None]], Scene] | None
     stages: tuple[tuple[str, Stage], ...]
     report: dict[str, Any]
 
@@ -127,16 +127,17 @@ def enhance(
     tiles = plan_tiles(*scene.size_px)
     fit_share = 0.0
     if plan.fit is not None:
-        fit_share = FIT_SHARE / max(1.0, len(tiles) / 8)
+        fit_share = FIT_SHARE / len(tiles)
         with progress.timed("dip fit"):
-            plan.fit(partial(_tell_step, progress, fit_share))
+            scene = plan.fit(scene, partial(_tell_step, progress, fit_share))
     _run_tiles(scene, tiles, plan, output, progress, fit_share)
     with progress.timed("consistency"):
         figures = _judge(scene, tiles, output, progress)
     return {
         **plan.report,
         "device": describe(device),
-        "mtf_at_nyquist": list(mtf),
+        "mtf_at_nyquist": [psf.mtf_at_nyquist for psf in scene.psfs],
+        "mtf_assumed": list(mtf),
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
         "consistency": figures,
         "seconds": {stage: round(seconds, 3) for stage, seconds in progress.seconds.items()},
@@ -157,8 +158,9 @@ def _plan(job: Job, scene: Scene, progress: Progress) -> Plan:
         report["dip"] = asdict(ReferenceSettings())
     else:
         settings = FIT_SETTINGS[job.preset]
-        prior = EducatedPrior(load_weights(PRIOR_WEIGHTS), scene, settings, job.seed)
-        fit = prior.fit
+        prior = EducatedPrior(load_weights(PRIOR_WEIGHTS).to(scene.device), settings, job.seed)
+        # Whoever names the sensor knows its blur.
+        fit = prior.fit if job.sensor is Sensor.AUTO else None
         stages.append(("dip", prior))
         report["dip"] = asdict(settings)
     if job.method in (Method.CHAIN, Method.DECRAPPIFY):
@@ -255,4 +257,4 @@ def _judge(
 
 
 def _tell_step(progress: Progress, share: float, step: int, steps: int) -> None:
-    progress.tell(f"Fitting the image prior, step {step} of {steps}", share * step / steps)
+    progress.tell(f"Fitting the prior, step {step} of {steps}", share * step / steps)

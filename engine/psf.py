@@ -7,7 +7,7 @@ one PSF serves every scale factor.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -50,6 +50,10 @@ class GaussianPsf:
     def __post_init__(self) -> None:
         if not 0.0 < self.mtf_at_nyquist < 1.0:
             raise ValueError(f"The MTF at Nyquist is {self.mtf_at_nyquist}; it must lie between 0 and 1.")
+
+    def widened(self, factor: float) -> GaussianPsf:
+        """Return the PSF ``factor`` times as wide."""
+        return replace(self, mtf_at_nyquist=self.mtf_at_nyquist ** (factor * factor))
 
     @property
     def sigma_px(self) -> float:

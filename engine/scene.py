@@ -7,7 +7,7 @@ show as seams.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 from .forward_model import ForwardModel
 from .inpaint import fill_invalid
 from .noise import SMALLEST_NOISE_SD, damping_for, noise_sd
-from .psf import GaussianPsf, Psf
+from .psf import GaussianPsf
 from .tiling import TileWindow
 
 # The values at these percentiles go to these levels; networks were trained on images stretched like that.
@@ -69,7 +69,7 @@ class Scene:
 
     digital_numbers: NDArray[np.generic]
     valid: NDArray[np.bool_]
-    psfs: tuple[Psf, ...]
+    psfs: tuple[GaussianPsf, ...]
     scale: int
     device: torch.device
     normalisation: Normalisation
@@ -99,6 +99,11 @@ class Scene:
         psfs = tuple(GaussianPsf(mtf) for mtf in mtf_at_nyquist)
         normalisation = Normalisation(tuple(offsets), tuple(gains))
         return cls(digital_numbers, valid, psfs, scale, device, normalisation, tuple(noise))
+
+    def blurred(self, factor: float) -> Scene:
+        """Return the same scene with PSFs ``factor`` times as wide."""
+        psfs = tuple(psf.widened(factor) for psf in self.psfs)
+        return replace(self, psfs=psfs, _forward_models={})
 
     @property
     def bands(self) -> int:

@@ -1,15 +1,17 @@
-"""Deep Image Prior from an educated start: a small trained network is fitted on to this very extent.
+"""Deep Image Prior from an educated start: a small trained network is the prior, the sensor's blur is fitted.
 
-One set of weights serves the whole extent, so there is nothing that could differ from tile to tile, and the
-fit costs the same for any extent. Fitting a trained network to ||A f - y||² alone gains nothing (the data term
-says nothing about what A removes). What is fitted instead is that the network must recover this scene: its own
-result, flipped, turned and shifted by fractions of a low-res pixel, is degraded again by the same sensor and has
-to be found again (equivariant imaging: Chen, Tachella, Davies 2021), while the result agrees with the input.
+The published method fits the weights of a random network to one image, for hours. Here the weights come from
+training, and what is fitted to the image is what training cannot know: how blurred this very image is. The blur
+is chosen so that the network's restored image, blurred and decimated, explains the input best (a prior network and a
+kernel optimised together: Ren et al., "Neural Blind Deconvolution Using Deep Priors", CVPR 2020, with the roles of
+trained and fitted exchanged). It is found once for the whole extent, so nothing can differ from tile to tile.
+
+Fitting the weights as well was tried, on ||A f - y||², on held-out low-res pixels, on coarser copies of the image and
+on degraded copies of its own result: each lost more than it gained (docs/quality.md).
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,149 +24,115 @@ from ..bands import BandTriple, band_triples
 from ..forward_model import ForwardModel
 from ..scene import Scene, Tile
 
+# The blur is found at this scale factor whatever the job's is: its wide gap between low-res and high-res is what
+# shows a wrong blur. PSFs are in low-res pixels, so they hold at any scale factor.
+FIT_SCALE = 4
+# Candidates for the width of the PSFs, relative to the assumed ones; the same for all bands.
+WIDTHS = np.linspace(0.5, 1.6, 12)
+# The edge of a patch sees pixels that the network does not.
+PATCH_BORDER_PX = 4
+
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How much effort the fit makes.
+    """How much effort is made.
 
     Attributes:
-        steps: optimisation steps; 0 takes the educated start as it is.
-        patch_px: side of the square low-res patches that are fitted.
-        patches: patches a step.
-        averaging: of the weights over the steps (exponential).
-        data_weight: of the agreement with the input, beside the recovery term.
+        rounds: how often the blur is fitted, restored with, and fitted again; 0 keeps the assumed one.
+        patch_px, patches: low-res squares that the blur is fitted on.
         turns: how many of the eight flips and quarter turns each tile is restored in and averaged over.
     """
 
-    steps: int = 24
-    learning_rate: float = 5e-5
-    patch_px: int = 48
+    rounds: int = 3
+    patch_px: int = 96
     patches: int = 4
-    averaging: float = 0.9
-    data_weight: float = 0.1
     turns: int = 1
 
 
 class EducatedPrior:
-    """The stage: fit once on the scene, then restore tile by tile."""
+    """Fits the blur of a scene, then is the stage that restores it tile by tile."""
 
-    def __init__(self, start: PriorNetwork, scene: Scene, settings: FitSettings, seed: int) -> None:
-        self._network = copy.deepcopy(start).to(scene.device)
-        self._scene = scene
+    def __init__(self, network: PriorNetwork, settings: FitSettings, seed: int) -> None:
+        self._network = network
         self._settings = settings
-        self._triples = tuple(band_triples(scene.bands))
         self._random = np.random.default_rng(seed)
-        self._generator = torch.Generator().manual_seed(seed)
 
-    def fit(self, on_step: Callable[[int, int], None] = lambda _step, _steps: None) -> None:
-        """Fit the network to the scene. ``on_step`` gets (steps done, steps in all) and may raise to stop."""
-        settings = self._settings
-        if not settings.steps:
-            return
-        averaged = copy.deepcopy(self._network)
-        optimiser = torch.optim.Adam(self._network.parameters(), lr=settings.learning_rate)
-        for step in range(settings.steps):
-            optimiser.zero_grad(set_to_none=True)
-            loss = self._loss(self._random_patches())
-            loss.backward()
-            optimiser.step()
-            with torch.no_grad():
-                for kept, fitted in zip(averaged.parameters(), self._network.parameters(), strict=True):
-                    kept.lerp_(fitted, 1.0 - settings.averaging)
-            on_step(step + 1, settings.steps)
-        self._network = averaged
+    def fit(self, scene: Scene, on_step: Callable[[int, int], None] = lambda _step, _steps: None) -> Scene:
+        """Return ``scene`` with PSFs as wide as its own image says.
+
+        Args:
+            on_step: called with (steps done, steps in all); may raise to stop.
+        """
+        patches = [self._random_patch(scene) for _ in range(self._settings.patches)]
+        width, steps = 1.0, self._settings.rounds * len(patches)
+        for fitting_round in range(self._settings.rounds):
+            misfits = np.zeros(len(WIDTHS))
+            for number, patch in enumerate(patches):
+                misfits += self._misfits(scene, patch, width)
+                on_step(fitting_round * len(patches) + number + 1, steps)
+            width = best_width(misfits)
+        return scene.blurred(width)
 
     def __call__(self, tile: Tile) -> Tile:
         """Return the tile with the network's projected result as its estimate."""
-        estimate = torch.zeros(
-            (tile.low_res.shape[0], *(side * self._scene.scale for side in tile.low_res.shape[-2:])),
-            device=tile.low_res.device,
-        )
         with torch.inference_mode():
-            start = tile.forward_model.enlarge(tile.low_res, tile.damping)
-            for triple in self._triples:
-                restored = self._restore_triple(start, tile, triple)
-                for kept in triple.kept:
-                    estimate[triple.indices[kept]] = restored[kept]
+            estimate = self._restore(tile.low_res, tile.forward_model, tile.noise_sd, tile.damping)
             return replace(tile, estimate=tile.forward_model.project(estimate, tile.low_res, tile.damping))
 
-    def _restore_triple(self, start: Tensor, tile: Tile, triple: BandTriple) -> Tensor:
-        indices = list(triple.indices)
-        noise = tile.noise_sd[indices].mean().reshape(1, 1, 1, 1)
-        total = torch.zeros_like(start[indices])
-        turns = range(self._settings.turns)
-        for turn in turns:
-            turned_start, turned_low_res = _turned(start[indices], turn), _turned(tile.low_res[indices], turn)
-            restored = self._network(turned_start[None], turned_low_res[None], noise, self._scene.scale)[0]
-            total += _turned_back(restored, turn)
-        return total / len(turns)
-
-    def _random_patches(self) -> _Patches:
-        """Read patches of the scene, each of one band triple: (n, 3, p, p)."""
-        rows_px, columns_px = self._scene.size_px
-        height, width = (min(self._settings.patch_px, side) for side in (rows_px, columns_px))
-        low_res, valid = [], []
-        bands: list[int] = []
-        for _ in range(self._settings.patches):
-            row = int(self._random.integers(0, rows_px - height + 1))
-            column = int(self._random.integers(0, columns_px - width + 1))
-            triple = self._triples[int(self._random.integers(len(self._triples)))]
-            values, good = self._scene.read(slice(row, row + height), slice(column, column + width))
-            low_res.append(values[list(triple.indices)])
-            valid.append(good[list(triple.indices)])
-            bands.extend(triple.indices)
-        psfs = [self._scene.psfs[band] for band in bands]
-        model = ForwardModel(psfs, (height, width), self._scene.scale, self._scene.device)
-        noise = torch.tensor([self._scene.noise_sd[band] for band in bands], device=self._scene.device)
-        damping = self._scene.damping[bands]
-        return _Patches(torch.stack(low_res), torch.stack(valid), model, noise.reshape(-1, 3, 1, 1), damping)
-
-    def _loss(self, patches: _Patches) -> Tensor:
-        restored = patches.restore(self._network, patches.low_res)
-        data = ((patches.degrade(restored) - patches.low_res) * patches.valid).square() / patches.noise_sd.square()
-        # The scene to be found again counts as given: else the network would learn to blur it.
-        scene = self._moved(patches.project(restored, patches.low_res).detach())
-        noise = torch.randn(patches.low_res.shape, generator=self._generator).to(scene.device) * patches.noise_sd
-        seen = patches.degrade(scene) + noise
-        found = patches.project(patches.restore(self._network, seen), seen)
-        border = self._scene.scale * 4
-        recovery = (found - scene)[..., border:-border, border:-border].abs().mean() / patches.noise_sd.mean()
-        return recovery + self._settings.data_weight * data.mean()
-
-    def _moved(self, high_res: Tensor) -> Tensor:
-        """Shift by up to half a low-res pixel and flip: other phases of the same scene."""
-        scale = self._scene.scale
-        shifts = [int(shift) for shift in self._random.integers(0, scale, 2)]
-        moved = torch.roll(high_res, shifts, dims=(-2, -1))
-        for axis in (-2, -1):
-            if self._random.random() < 0.5:  # noqa: PLR2004
-                moved = moved.flip(axis)
-        return moved
-
-
-@dataclass(frozen=True)
-class _Patches:
-    """Patches to fit: images are (n, 3, p, p); the forward model has n x 3 bands."""
-
-    low_res: Tensor
-    valid: Tensor
-    forward_model: ForwardModel
-    noise_sd: Tensor
-    damping: Tensor
-
-    def restore(self, network: PriorNetwork, low_res: Tensor) -> Tensor:
-        scale = self.forward_model.scale
-        start = self.forward_model.enlarge(low_res.flatten(0, 1), self.damping)
-        start = start.reshape(*low_res.shape[:2], *start.shape[-2:])
-        restored: Tensor = network(start, low_res, self.noise_sd.mean(dim=1, keepdim=True), scale)
+    def _restore(self, low_res: Tensor, forward_model: ForwardModel, noise_sd: Tensor, damping: Tensor) -> Tensor:
+        """Return the network's image, not projected: (band, h, w) to (band, H, W)."""
+        start = forward_model.enlarge(low_res, damping)
+        restored = torch.empty_like(start)
+        for triple in band_triples(low_res.shape[0]):
+            image = self._restore_triple(start, low_res, noise_sd, triple, forward_model.scale)
+            for kept in triple.kept:
+                restored[triple.indices[kept]] = image[kept]
         return restored
 
-    def degrade(self, high_res: Tensor) -> Tensor:
-        return self.forward_model.degrade(high_res.flatten(0, 1)).reshape(self.low_res.shape)
+    def _restore_triple(
+        self, start: Tensor, low_res: Tensor, noise_sd: Tensor, triple: BandTriple, scale: int
+    ) -> Tensor:
+        indices = list(triple.indices)
+        noise = noise_sd[indices].mean().reshape(1, 1, 1, 1)
+        total = torch.zeros_like(start[indices])
+        for turn in range(self._settings.turns):
+            turned = (_turned(image[indices], turn)[None] for image in (start, low_res))
+            total += _turned_back(self._network(*turned, noise, scale)[0], turn)
+        return total / self._settings.turns
 
-    def project(self, high_res: Tensor, low_res: Tensor) -> Tensor:
-        flat = self.forward_model.project(high_res.flatten(0, 1), low_res.flatten(0, 1), self.damping)
-        return flat.reshape(high_res.shape)
+    def _random_patch(self, scene: Scene) -> tuple[slice, slice]:
+        side_px = self._settings.patch_px
+        starts = [int(self._random.integers(0, max(1, length_px - side_px + 1))) for length_px in scene.size_px]
+        rows, columns = (slice(start, start + side_px) for start in starts)
+        return rows, columns
+
+    def _misfits(self, scene: Scene, patch: tuple[slice, slice], width: float) -> np.ndarray:
+        """Return, for each of WIDTHS, how badly it explains the patch as restored with ``width``."""
+        low_res, valid = scene.read(*patch)
+        size = (low_res.shape[-2], low_res.shape[-1])
+        noise_sd = torch.tensor(scene.noise_sd, device=scene.device)[:, None, None]
+        inner = torch.zeros_like(valid)
+        inner[..., PATCH_BORDER_PX:-PATCH_BORDER_PX, PATCH_BORDER_PX:-PATCH_BORDER_PX] = True
+        inner &= valid
+        with torch.inference_mode():
+            restored = self._restore(low_res, _model(scene, width, size), noise_sd, scene.damping)
+            differences = [
+                (_model(scene, float(candidate), size).degrade(restored) - low_res) / noise_sd for candidate in WIDTHS
+            ]
+        return np.array([float((difference * inner).square().sum()) for difference in differences])
+
+
+def best_width(misfits: np.ndarray) -> float:
+    """Return the width with the least misfit, between the candidates where a parabola through three of them says so."""
+    best = int(np.argmin(misfits))
+    if not misfits.any() or best in (0, len(WIDTHS) - 1):
+        return float(WIDTHS[best]) if misfits.any() else 1.0
+    before, at, after = misfits[best - 1 : best + 2]
+    return float(WIDTHS[best] + 0.5 * (WIDTHS[1] - WIDTHS[0]) * (before - after) / (before - 2.0 * at + after))
+
+
+def _model(scene: Scene, width: float, size_px: tuple[int, int]) -> ForwardModel:
+    return ForwardModel([psf.widened(width) for psf in scene.psfs], size_px, FIT_SCALE, scene.device)
 
 
 def _turned(image: Tensor, turn: int) -> Tensor:

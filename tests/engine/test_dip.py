@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from headland.engine.dip.educated import EducatedPrior, FitSettings
+from headland.engine.dip.educated import WIDTHS, EducatedPrior, FitSettings, best_width
 from headland.engine.dip.reference import ReferenceSettings, fit_reference
 from headland.engine.forward_model import ForwardModel
+from headland.engine.pipeline import PRIOR_WEIGHTS
 from headland.engine.psf import GaussianPsf
 from headland.engine.scene import Scene
 from headland.engine.tiling import plan_tiles
 from headland.models.dip.prior_network import PriorConfig, PriorNetwork, load_weights, save_weights
 from headland.models.dip.skip_network import SkipConfig, SkipNetwork
 
-SHORT = FitSettings(steps=3, patch_px=16, patches=1)
+SHORT = FitSettings(rounds=2, patch_px=24, patches=1)
 
 
 def scene_of(bands: int, rows_px: int = 30, columns_px: int = 37, scale: int = 2) -> Scene:
@@ -82,9 +84,8 @@ def test_reference_ignores_invalid_pixels() -> None:
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("bands", [1, 2, 3, 4, 13])
 def test_the_educated_prior_takes_any_number_of_bands(bands: int, scale: int) -> None:
-    scene = scene_of(bands, scale=scale)
-    prior = EducatedPrior(small_network(), scene, SHORT, seed=0)
-    prior.fit()
+    prior = EducatedPrior(small_network(), SHORT, seed=0)
+    scene = prior.fit(scene_of(bands, scale=scale))
     tile = prior(scene.tile(plan_tiles(30, 37)[0]))
     assert tile.estimate is not None
     assert tile.estimate.shape == (bands, 30 * scale, 37 * scale)
@@ -93,50 +94,67 @@ def test_the_educated_prior_takes_any_number_of_bands(bands: int, scale: int) ->
 
 def test_its_result_agrees_with_the_input() -> None:
     scene = scene_of(3)
-    prior = EducatedPrior(small_network(), scene, SHORT, seed=0)
-    prior.fit()
-    tile = prior(scene.tile(plan_tiles(30, 37)[0]))
+    tile = EducatedPrior(small_network(), SHORT, seed=0)(scene.tile(plan_tiles(30, 37)[0]))
     assert tile.estimate is not None
     difference = tile.forward_model.degrade(tile.estimate) - tile.low_res
     assert float((difference.square().mean(dim=(1, 2)).sqrt() / tile.noise_sd[:, 0, 0]).amax()) < 1.2
 
 
-def test_the_fit_changes_the_network_and_leaves_the_start_alone() -> None:
-    scene, start = scene_of(3), small_network()
-    before = [weights.clone() for weights in start.parameters()]
-    unfitted = EducatedPrior(start, scene, FitSettings(steps=0), seed=0)
-    fitted = EducatedPrior(start, scene, SHORT, seed=0)
-    fitted.fit()
-    tile = scene.tile(plan_tiles(30, 37)[0])
-    assert not torch.equal(unfitted(tile).estimate, fitted(tile).estimate)
-    assert all(torch.equal(a, b) for a, b in zip(before, start.parameters(), strict=True))
+def farmland_seen_through(mtf: float, *, assumed: float, scale: int) -> Scene:
+    """Rectangular fields as a sensor of ``mtf`` at Nyquist sees them, taken for one of ``assumed``."""
+    rng = np.random.default_rng(2)
+    truth = np.full((3, 384, 384), 800.0)
+    for _ in range(60):
+        top, left = rng.integers(0, 360, 2)
+        height, width = rng.integers(16, 90, 2)
+        truth[:, top : top + height, left : left + width] = rng.uniform(300, 3000, (3, 1, 1))
+    low_res = ForwardModel([GaussianPsf(mtf)], (96, 96), 4).degrade(torch.from_numpy(truth).float()).numpy()
+    numbers = (low_res + rng.normal(0, 6, low_res.shape)).round().astype(np.uint16)
+    return Scene.measure(numbers, np.ones(numbers.shape, dtype=bool), (assumed,) * 3, scale, torch.device("cpu"))
 
 
-def test_the_same_seed_gives_the_same_pixels_and_another_seed_others() -> None:
-    scene = scene_of(4)
-    tile = scene.tile(plan_tiles(30, 37)[0])
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("mtf", [0.15, 0.25, 0.4])
+def test_the_blur_of_an_image_is_found_whatever_was_assumed(mtf: float, scale: int) -> None:
+    scene = farmland_seen_through(mtf, assumed=0.25, scale=scale)
+    fitted = EducatedPrior(load_weights(PRIOR_WEIGHTS), FitSettings(), seed=0).fit(scene)
+    assert fitted.psfs[0].sigma_px == pytest.approx(GaussianPsf(mtf).sigma_px, rel=0.12)
 
-    def result(seed: int) -> torch.Tensor:
-        prior = EducatedPrior(small_network(), scene, SHORT, seed)
-        prior.fit()
-        estimate = prior(tile).estimate
-        assert estimate is not None
-        return estimate
 
-    assert torch.equal(result(1), result(1))
-    assert not torch.equal(result(1), result(2))
+def test_the_fit_leaves_the_scene_alone_and_reports_its_steps() -> None:
+    scene, steps = scene_of(3), []
+    EducatedPrior(small_network(), SHORT, seed=0).fit(scene, lambda step, all_steps: steps.append((step, all_steps)))
+    assert scene.psfs == (GaussianPsf(0.25),) * 3
+    assert steps == [(1, 2), (2, 2)]
+
+
+def test_a_scene_without_any_structure_keeps_its_assumed_blur() -> None:
+    numbers = np.full((1, 24, 24), 9, dtype=np.uint8)
+    scene = Scene.measure(numbers, np.ones(numbers.shape, dtype=bool), (0.25,), 4, torch.device("cpu"))
+    fitted = EducatedPrior(load_weights(PRIOR_WEIGHTS), FitSettings(), seed=0).fit(scene)
+    assert 0.01 < fitted.psfs[0].mtf_at_nyquist < 0.99
+
+
+def test_the_width_between_two_candidates_is_found() -> None:
+    assert best_width((WIDTHS - 1.03) ** 2 + 0.5) == pytest.approx(1.03)
+    assert best_width(WIDTHS) == WIDTHS[0]
+    assert best_width(np.zeros(len(WIDTHS))) == 1.0
+
+
+def test_the_same_seed_gives_the_same_fit() -> None:
+    scene = scene_of(4, 150, 150)
+    first, again = (EducatedPrior(small_network(), SHORT, seed=3).fit(scene) for _ in range(2))
+    assert first.psfs == again.psfs
 
 
 def test_restoring_in_eight_turns_treats_a_turned_image_alike() -> None:
     scene = scene_of(3, 30, 30)
     tile = scene.tile(plan_tiles(30, 30)[0])
-    prior = EducatedPrior(small_network(), scene, FitSettings(steps=0, turns=8), seed=0)
-    turned = prior._restore_triple(
-        tile.forward_model.enlarge(tile.low_res, tile.damping).rot90(1, (1, 2)),
-        type(tile)(tile.low_res.rot90(1, (1, 2)), tile.valid, tile.forward_model, tile.noise_sd, tile.damping),
-        prior._triples[0],
-    )
-    straight = prior._restore_triple(tile.forward_model.enlarge(tile.low_res, tile.damping), tile, prior._triples[0])
+    prior = EducatedPrior(small_network(), FitSettings(turns=8), seed=0)
+    straight = prior(tile).estimate
+    turned = prior(replace(tile, low_res=tile.low_res.rot90(1, (1, 2)))).estimate
+    assert straight is not None
+    assert turned is not None
     assert torch.allclose(turned, straight.rot90(1, (1, 2)), atol=1e-5)
 
 

@@ -13,7 +13,7 @@ from headland.engine import pipeline
 from headland.engine.dip.educated import FitSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 
-ANCHOR_JOB = Job(Method.ANCHOR, 2, Preset.FAST, Device.CPU, 0, Sensor.SENTINEL_2, ("B02", "B03", "B04"))
+ANCHOR_JOB = Job(Method.ANCHOR, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("B02", "B03", "B04"))
 
 
 def farmland(bands: int = 3, rows_px: int = 40, columns_px: int = 53) -> NDArray[np.uint16]:
@@ -36,7 +36,7 @@ def enhanced(
 
 @pytest.fixture(autouse=True)
 def short_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(pipeline.FIT_SETTINGS, Preset.FAST, FitSettings(steps=2, patch_px=24, patches=1))
+    monkeypatch.setitem(pipeline.FIT_SETTINGS, Preset.FAST, FitSettings(rounds=2, patch_px=24, patches=1))
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -109,7 +109,7 @@ def test_a_cancelled_job_stops() -> None:
             np.ones(numbers.shape, dtype=bool),
             output,
             lambda phase, _fraction: phases.append(phase),
-            lambda: any("image prior" in phase for phase in phases),
+            lambda: any("Fitting" in phase for phase in phases),
         )
     assert not output.any()
 
@@ -139,7 +139,7 @@ def test_progress_only_rises_and_names_its_phases() -> None:
 
 def test_the_report_says_what_was_done() -> None:
     _, report = enhanced(replace(ANCHOR_JOB, method=Method.CHAIN), farmland())
-    assert report["mtf_at_nyquist"] == [0.26, 0.28, 0.24]
+    assert report["mtf_assumed"] == [0.26, 0.28, 0.24]
     assert len(report["model"]["sha256"]) == 64
-    assert report["dip"]["steps"] == 2
+    assert report["dip"]["rounds"] == 2
     assert set(report["seconds"]) == {"measure", "dip fit", "dip", "decrappify", "consistency"}
