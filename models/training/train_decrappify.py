@@ -65,7 +65,7 @@ class Run:
             {"params": [p for p in network.parameters() if p not in encoder]},
             {"params": list(network.encoder.parameters())},
         ]
-        optimiser = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=recipe.weight_decay)
+        optimiser = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), weight_decay=recipe.weight_decay)
         return cls(network, averaged, optimiser)
 
     def save(self, path: Path) -> None:

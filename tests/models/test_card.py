@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from headland.models import card as card_module
 from headland.models.card import CardError, ModelCard, file_sha256
 

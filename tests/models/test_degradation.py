@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from headland.models.dip.prior_network import PriorConfig, PriorNetwork
 from headland.models.training.degradation import (
     MARGIN_PX,

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+
 from headland.models.card import ModelCard
 from headland.models.decrappify.network import Decrappify
 from headland.models.training import export_decrappify

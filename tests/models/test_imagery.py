@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from headland.models.training.imagery import area_average, is_held_out, load_images
 from PIL import Image
+
+from headland.models.training.imagery import area_average, is_held_out, load_images
 
 NAMES = {
     "naip_farmland_1m": ("41.201467--92.079428.png", "41.273419--91.377732.png"),

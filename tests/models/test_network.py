@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from headland.models.decrappify.network import MULTIPLE_PX, Decrappify
 
 

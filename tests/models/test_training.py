@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from headland.models.decrappify.network import Decrappify
 from headland.models.dip.prior_network import PriorConfig, PriorNetwork, save_weights
 from headland.models.training.perceptual import VGG_BLOCKS, VggLoss
@@ -22,7 +24,6 @@ from headland.models.training.train_decrappify import (
     read_log,
     train,
 )
-from PIL import Image
 
 STEPS = 4
 

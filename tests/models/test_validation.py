@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from headland.models.training.imagery import TrainingImage
 from headland.models.training.perceptual import SqueezeNetDistance
 from headland.models.training.validation import PATCH_PX, held_out_patches, loss_curve, psnr_db, sheet
-from PIL import Image
 
 FIRE_WIDTHS = {
     2: (16, 64),

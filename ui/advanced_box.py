@@ -1,0 +1,106 @@
+"""The settings that most people never need, folded away."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from qgis.core import QgsRasterLayer
+from qgis.gui import QgsCheckableComboBox, QgsCollapsibleGroupBox
+from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.PyQt.QtWidgets import QDoubleSpinBox, QFormLayout, QSizePolicy, QSpinBox, QWidget
+
+from ..engine.job import LARGEST_SEED, Device, Preset, Sensor
+from .choice_box import ChoiceBox
+from .choices import devices, presets, sensors, tr
+
+DEFAULT_MTF = 0.25
+
+
+class AdvancedBox(QgsCollapsibleGroupBox):
+    """Bands, preset, sensor, seed and device."""
+
+    changed = pyqtSignal()
+
+    def __init__(self, parent: Optional[QWidget] = None) -> None:
+        super().__init__(tr("Advanced"), parent)
+        self.bands_box = QgsCheckableComboBox()
+        self.bands_box.setDefaultText(tr("All bands"))
+        self.bands_box.setSizeAdjustPolicy(QgsCheckableComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.bands_box.setMinimumContentsLength(8)
+        self.preset_box = ChoiceBox(presets())
+        self.sensor_box = ChoiceBox(sensors())
+        self.mtf_box = QDoubleSpinBox()
+        self.mtf_box.setRange(0.01, 0.99)
+        self.mtf_box.setSingleStep(0.01)
+        self.mtf_box.setValue(DEFAULT_MTF)
+        self.seed_box = QSpinBox()
+        self.seed_box.setRange(0, LARGEST_SEED)
+        self.device_box = ChoiceBox(devices())
+        self._lay_out()
+        self.bands_box.checkedItemsChanged.connect(self.changed)
+        for box in (self.preset_box, self.sensor_box, self.device_box):
+            box.currentIndexChanged.connect(self.changed)
+        self.mtf_box.valueChanged.connect(self.changed)
+        self.sensor_box.currentIndexChanged.connect(self._enable_mtf)
+        self._enable_mtf()
+        self.setCollapsed(True)
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """The chosen 1-based band numbers; empty for all."""
+        return tuple(int(number) for number in self.bands_box.checkedItemsData())
+
+    @property
+    def preset(self) -> Preset:
+        """How much effort Deep Image Prior makes."""
+        return Preset(self.preset_box.chosen.value)
+
+    @property
+    def sensor(self) -> Sensor:
+        """Whose blur is undone."""
+        return Sensor(self.sensor_box.chosen.value)
+
+    @property
+    def mtf_at_nyquist(self) -> Optional[float]:
+        """The custom sensor's, or None with another sensor."""
+        return self.mtf_box.value() if self.sensor is Sensor.CUSTOM else None
+
+    @property
+    def seed(self) -> int:
+        """Where random draws start."""
+        return self.seed_box.value()
+
+    @property
+    def device(self) -> Device:
+        """Where the worker computes."""
+        return Device(self.device_box.chosen.value)
+
+    def show_bands_of(self, layer: Optional[QgsRasterLayer]) -> None:
+        """Offer the bands of ``layer``."""
+        self.bands_box.blockSignals(True)
+        self.bands_box.clear()
+        if layer is not None and layer.isValid():
+            for number in range(1, layer.bandCount() + 1):
+                self.bands_box.addItemWithCheckState(layer.bandName(number), Qt.CheckState.Unchecked, number)
+        self.bands_box.blockSignals(False)
+        self.changed.emit()
+
+    def _lay_out(self) -> None:
+        form = QFormLayout(self)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        rows = (
+            (tr("&Bands"), self.bands_box, tr("The bands to enhance; none ticked means all of them")),
+            (tr("&Effort"), self.preset_box, tr("How much effort Deep Image Prior makes")),
+            (tr("Se&nsor"), self.sensor_box, tr("Whose blur is undone")),
+            (tr("MT&F"), self.mtf_box, tr("Modulation transfer at Nyquist of a custom sensor; smaller: more blur")),
+            (tr("See&d"), self.seed_box, tr("The same seed on the same computer gives the same pixels")),
+            (tr("De&vice"), self.device_box, tr("Where the engine computes")),
+        )
+        for label, widget, tip in rows:
+            widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            widget.setToolTip(tip)
+            widget.setAccessibleName(label.replace("&", ""))
+            form.addRow(label, widget)
+
+    def _enable_mtf(self) -> None:
+        self.mtf_box.setEnabled(self.sensor is Sensor.CUSTOM)

@@ -1,0 +1,288 @@
+"""The dock: layer, extent, method, Enhance. In the order of the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+from qgis.core import QgsMapLayerProxyModel, QgsProject, QgsRasterLayer
+from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapCanvas, QgsMapLayerComboBox, QgsMessageBar
+from qgis.PyQt.QtCore import Qt, QTimer
+from qgis.PyQt.QtGui import QIcon
+from qgis.PyQt.QtWidgets import (
+    QButtonGroup,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QRadioButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..bridge.controller import EnhanceController
+from ..bridge.enhance import EnhanceResult
+from ..bridge.plan import CannotEnhance, EnhancePlan
+from ..bridge.prepare import prepare
+from ..bridge.request import EnhanceRequest
+from ..engine.job import SCALE_FACTORS, Method
+from . import messages
+from .advanced_box import AdvancedBox
+from .choice_box import ChoiceBox
+from .choices import methods, tr
+from .extent_row import ExtentRow
+
+ICON_FILE = Path(__file__).resolve().parent / "icons" / "headland.svg"
+
+# While the map is dragged, checks wait until it rests.
+CHECK_DELAY_MS = 150
+PROGRESS_STEPS = 1000
+
+
+class EnhanceDock(QgsDockWidget):
+    """Says what will come of a click, makes it so, and tells how it goes."""
+
+    def __init__(
+        self,
+        controller: EnhanceController,
+        canvas: QgsMapCanvas,
+        message_bar: QgsMessageBar,
+        parent: Optional[QWidget] = None,
+    ) -> None:
+        super().__init__(tr("Enhance extent"), parent)
+        self.setObjectName("HeadlandEnhanceDock")
+        self.setWindowIcon(QIcon(str(ICON_FILE)))
+        self._controller = controller
+        self._message_bar = message_bar
+        self._make_controls(canvas)
+        self._lay_out()
+        self._check_timer = QTimer(self)
+        self._check_timer.setSingleShot(True)
+        self._check_timer.setInterval(CHECK_DELAY_MS)
+        self._connect()
+        self._on_layer_changed(self.layer_box.currentLayer())
+
+    def request(self) -> EnhanceRequest:
+        """Return what the controls ask for."""
+        output = self.output_box.filePath().strip()
+        return EnhanceRequest(
+            layer=self.layer_box.currentLayer(),
+            extent=self.extent_row.extent,
+            bands=self.advanced_box.bands,
+            method=Method(self.method_box.chosen.value),
+            scale=self.scale_buttons.checkedId(),
+            preset=self.advanced_box.preset,
+            sensor=self.advanced_box.sensor,
+            mtf_at_nyquist=self.advanced_box.mtf_at_nyquist,
+            seed=self.advanced_box.seed,
+            device=self.advanced_box.device,
+            output=_tiff(output) if output else None,
+        )
+
+    def release(self) -> None:
+        """Let go of everything outside of the dock; before it is deleted."""
+        self._check_timer.stop()
+        self.extent_row.release()
+        QgsProject.instance().crsChanged.disconnect(self._check_timer.start)
+
+    def _make_controls(self, canvas: QgsMapCanvas) -> None:
+        self.layer_box = QgsMapLayerComboBox()
+        self.layer_box.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
+        self.layer_box.setAllowEmptyLayer(True, tr("Choose a raster layer"))
+        self.layer_box.setMinimumContentsLength(8)
+        self.layer_box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.layer_box.setSizeAdjustPolicy(QgsMapLayerComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.extent_row = ExtentRow(canvas)
+        self.method_box = ChoiceBox(methods())
+        self.method_label = _small_label()
+        self.scale_buttons = QButtonGroup(self)
+        for factor in SCALE_FACTORS:
+            button = QRadioButton(f"×{factor}", self)
+            button.setAccessibleName(tr("{} times finer").format(factor))
+            button.setToolTip(tr("Pixels of the result are {} times smaller").format(factor))
+            self.scale_buttons.addButton(button, factor)
+        self.scale_buttons.button(SCALE_FACTORS[-1]).setChecked(True)
+        self.output_box = QgsFileWidget()
+        self.output_box.setStorageMode(QgsFileWidget.StorageMode.SaveFile)
+        self.output_box.setFilter("GeoTIFF (*.tif *.tiff)")
+        self.output_box.setDialogTitle(tr("Save the enhanced layer as"))
+        self.output_box.lineEdit().setPlaceholderText(tr("Temporary file"))
+        self.advanced_box = AdvancedBox()
+        self.size_label = _small_label()
+        self.problem_label = _small_label()
+        self.phase_label = _small_label()
+        self.progress_bar = QProgressBar()
+        self.progress_bar.setRange(0, PROGRESS_STEPS)
+        self.enhance_button = QPushButton(QIcon(str(ICON_FILE)), tr("Enhance extent"))
+        self.enhance_button.setDefault(True)
+        self.cancel_button = QPushButton(tr("Cancel"))
+        tips = (
+            (self.layer_box, tr("Layer"), tr("The raster layer to enhance")),
+            (self.method_box, tr("Method"), tr("How the picture is made sharper")),
+            (self.output_box, tr("Save to"), tr("Where the GeoTIFF goes; empty for a temporary file")),
+            (self.progress_bar, tr("Progress"), tr("How much of the work is done")),
+            (self.enhance_button, tr("Enhance extent"), tr("Make a sharper copy of the extent and add it to the map")),
+            (self.cancel_button, tr("Cancel"), tr("Stop; nothing is added and no file is left")),
+        )
+        for widget, name, tip in tips:
+            widget.setAccessibleName(name)
+            widget.setToolTip(tip)
+
+    def _lay_out(self) -> None:
+        scale_row = QHBoxLayout()
+        for button in self.scale_buttons.buttons():
+            scale_row.addWidget(button)
+        scale_row.addStretch(1)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow(tr("&Layer"), self.layer_box)
+        form.addRow(tr("E&xtent"), self.extent_row)
+        form.addRow(tr("&Method"), self.method_box)
+        form.addRow("", self.method_label)
+        form.addRow(tr("Scale"), scale_row)
+        form.addRow("", self.size_label)
+        form.addRow(tr("&Save to"), self.output_box)
+
+        settings = QWidget()
+        settings_layout = QVBoxLayout(settings)
+        settings_layout.addLayout(form)
+        settings_layout.addWidget(self.advanced_box)
+        settings_layout.addStretch(1)
+        scroll_area = QScrollArea()
+        scroll_area.setWidgetResizable(True)
+        scroll_area.setFrameShape(QFrame.Shape.NoFrame)
+        scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll_area.setWidget(settings)
+        self._settings = settings
+
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.enhance_button, 1)
+        buttons.addWidget(self.cancel_button)
+        bottom = QVBoxLayout()
+        bottom.setContentsMargins(9, 0, 9, 9)
+        for widget in (self.problem_label, self.phase_label, self.progress_bar):
+            bottom.addWidget(widget)
+        bottom.addLayout(buttons)
+
+        body = QWidget()
+        layout = QVBoxLayout(body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll_area, 1)
+        layout.addLayout(bottom)
+        self.setWidget(body)
+        self._show_running(is_running=False)
+
+    def _connect(self) -> None:
+        self._check_timer.timeout.connect(self._check)
+        self.layer_box.layerChanged.connect(self._on_layer_changed)
+        self.extent_row.changed.connect(self._check_timer.start)
+        self.method_box.currentIndexChanged.connect(self._on_method_changed)
+        self.scale_buttons.idClicked.connect(self._check_timer.start)
+        self.output_box.fileChanged.connect(self._check_timer.start)
+        self.advanced_box.changed.connect(self._check_timer.start)
+        QgsProject.instance().crsChanged.connect(self._check_timer.start)
+        self.enhance_button.clicked.connect(self._start)
+        self.cancel_button.clicked.connect(self._cancel)
+        self._controller.progressed.connect(self._on_progressed)
+        self._controller.finished.connect(self._on_finished)
+        self._controller.failed.connect(self._on_failed)
+        self._controller.cancelled.connect(self._on_cancelled)
+        self._on_method_changed()
+
+    def _on_layer_changed(self, layer: Optional[QgsRasterLayer]) -> None:
+        self.advanced_box.show_bands_of(layer)
+        self._check_timer.start()
+
+    def _on_method_changed(self) -> None:
+        self.method_label.setText(self.method_box.chosen.explanation)
+        self._check_timer.start()
+
+    def _check(self) -> None:
+        """Say what a click would give, or what stands in its way."""
+        if self._controller.is_running:
+            return
+        try:
+            plan = prepare(self.request(), QgsProject.instance().transformContext())
+        except CannotEnhance as problem:
+            self._show_problem(str(problem))
+        else:
+            self._show_problem("")
+            self.size_label.setText(_size(plan))
+
+    def _start(self) -> None:
+        try:
+            self._controller.start(self.request())
+        except CannotEnhance as problem:
+            self._show_problem(str(problem))
+            return
+        self._on_progressed(tr("Starting"), 0.0)
+        self._show_running(is_running=True)
+
+    def _cancel(self) -> None:
+        self.cancel_button.setEnabled(False)
+        self.phase_label.setText(tr("Cancelling"))
+        self._controller.cancel()
+
+    def _on_progressed(self, phase: str, fraction: float) -> None:
+        self.phase_label.setText(phase)
+        self.progress_bar.setValue(int(fraction * PROGRESS_STEPS))
+
+    def _on_finished(self, result: EnhanceResult, layer_id: str) -> None:
+        self._show_running(is_running=False)
+        layer = QgsProject.instance().mapLayer(layer_id)
+        name = result.output.name if layer is None else layer.name()
+        messages.say_done(self._message_bar, name, float(result.summary["seconds"]["total"]))
+
+    def _on_failed(self, sentence: str, details: str) -> None:
+        self._show_running(is_running=False)
+        messages.say_failed(self._message_bar, sentence, details)
+
+    def _on_cancelled(self) -> None:
+        self._show_running(is_running=False)
+        messages.say_cancelled(self._message_bar)
+
+    def _show_running(self, *, is_running: bool) -> None:
+        self._settings.setEnabled(not is_running)
+        self.phase_label.setVisible(is_running)
+        self.progress_bar.setVisible(is_running)
+        self.cancel_button.setVisible(is_running)
+        self.cancel_button.setEnabled(is_running)
+        self.enhance_button.setVisible(not is_running)
+        self.problem_label.setVisible(not is_running and bool(self.problem_label.text()))
+
+    def _show_problem(self, sentence: str) -> None:
+        self.problem_label.setText(sentence)
+        self.problem_label.setVisible(bool(sentence))
+        self.enhance_button.setEnabled(not sentence)
+        if sentence:
+            self.size_label.clear()
+
+
+def _small_label() -> QLabel:
+    """A label that wraps instead of forcing a wide dock."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def _size(plan: EnhancePlan) -> str:
+    """Say how large the result is."""
+    width, height = plan.window.width_px, plan.window.height_px
+    scale = plan.job.scale
+    text = tr("{} × {} px become {} × {}").format(width, height, width * scale, height * scale)
+    if plan.job.pixel_size_m is None:
+        return text
+    size_m = plan.job.pixel_size_m[0] / scale
+    return tr("{}, {:.3g} m each").format(text, size_m)
+
+
+def _tiff(text: str) -> Path:
+    """Return the path that the user typed, as a GeoTIFF if no ending was given."""
+    path = Path(text)
+    return path if path.suffix else path.with_suffix(".tif")

@@ -1,0 +1,43 @@
+"""What the dock says in QGIS's message bar."""
+
+from __future__ import annotations
+
+from qgis.core import Qgis
+from qgis.gui import QgsMessageBar, QgsMessageViewer
+from qgis.PyQt.QtWidgets import QPushButton
+
+from .choices import tr
+
+TITLE = "Headland"
+SUCCESS_SHOWN_S = 12
+
+
+def say_done(bar: QgsMessageBar, layer_name: str, seconds: float) -> None:
+    """Say that the result is on the map."""
+    duration = tr("{:.0f} s").format(seconds) if seconds < 100 else tr("{:.0f} min").format(seconds / 60)  # noqa: PLR2004
+    text = tr("“{name}” is on the map, after {duration}.").format(name=layer_name, duration=duration)
+    bar.pushMessage(TITLE, text, Qgis.MessageLevel.Success, SUCCESS_SHOWN_S)
+
+
+def say_cancelled(bar: QgsMessageBar) -> None:
+    """Say that nothing came of it, as wished."""
+    bar.pushMessage(TITLE, tr("Cancelled; nothing was added."), Qgis.MessageLevel.Info, SUCCESS_SHOWN_S)
+
+
+def say_failed(bar: QgsMessageBar, sentence: str, details: str) -> None:
+    """Say what went wrong in one sentence, with a button that shows the details if there are any."""
+    item = bar.createMessage(TITLE, sentence)
+    if details:
+        button = QPushButton(tr("Details"), item)
+        button.clicked.connect(lambda: show_details(sentence, details))
+        item.layout().addWidget(button)
+    bar.pushWidget(item, Qgis.MessageLevel.Critical)
+
+
+def show_details(sentence: str, details: str) -> QgsMessageViewer:
+    """Open a window with the text for a bug report; it deletes itself when closed."""
+    viewer = QgsMessageViewer()
+    viewer.setTitle(tr("Headland: details"))
+    viewer.setMessageAsPlainText(f"{sentence}\n\n{details}")
+    viewer.showMessage(False)
+    return viewer
