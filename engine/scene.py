@@ -6,7 +6,7 @@ show as seams.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
@@ -17,15 +17,18 @@ from torch import Tensor
 
 from .forward_model import ForwardModel
 from .inpaint import fill_invalid
-from .noise import SMALLEST_NOISE_SD, damping_for, noise_sd
+from .noise import ROUNDING_SD, SMALLEST_NOISE_SD, damping_for, noise_sd
 from .psf import GaussianPsf
 from .tiling import TileWindow
 
-# The values at these percentiles go to these levels; networks were trained on images stretched like that.
-LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.0
+# The values at the first of these percentiles, and at 100 less it, go to these levels: networks were trained on images
+# that were stretched like that.
+LOW_PERCENTILES = (1.0, 0.3, 0.1, 0.03, 0.0)
+LEAST_CONTRAST_TO_NOISE = 25.0
 LOW_LEVEL, HIGH_LEVEL = 0.05, 0.9
 # How many rows, evenly spread, are looked at to measure an extent of any size.
 MEASURED_ROWS = 1024
+BLOCK_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -168,22 +171,43 @@ class Scene:
 
 def _measure_band(band: NDArray[np.generic], valid: NDArray[np.bool_], number: int) -> tuple[float, float, float]:
     """Return offset, gain and noise (normalised) of one band (row, column)."""
-    # Blocks of four neighbouring rows: noise is measured on 3 x 3 neighbourhoods.
-    starts = np.unique(np.linspace(0, max(0, band.shape[0] - 4), max(1, MEASURED_ROWS // 4)).astype(int))
-    values = np.concatenate([band[start : start + 4] for start in starts]).astype(np.float64)
-    good = np.concatenate([valid[start : start + 4] for start in starts])
-    if not good.any():
-        good, values = np.asarray(valid), np.asarray(band, dtype=np.float64)
-    if not good.any():
+    blocks = list(_sample(band, valid))
+    if not any(good.any() for _, good in blocks):
+        blocks = [(np.asarray(band, dtype=np.float64), np.asarray(valid))]
+    numbers = np.concatenate([values[good] for values, good in blocks])
+    if numbers.size == 0:
         raise ValueError(
             f"Band {number} has no valid pixel in this extent; choose another extent or leave the band out."
         )
-    low, high = np.percentile(values[good], (LOW_PERCENTILE, HIGH_PERCENTILE))
-    if high <= low:
-        low, high = float(values[good].min()), float(values[good].max())
+    # A block that holds no whole neighbourhood says nothing about the noise, and must not count as clean.
+    measured = [sd for sd in (noise_sd(values, good) for values, good in blocks) if sd is not None]
+    noise = float(np.median(measured)) if measured else 0.0
+    if np.issubdtype(band.dtype, np.integer):
+        noise = max(noise, ROUNDING_SD)
+    low, high = _contrast_range(numbers, noise)
     gain = (HIGH_LEVEL - LOW_LEVEL) / (high - low) if high > low else 1.0
-    offset = low - LOW_LEVEL / gain
-    levels = np.where(good, (values - offset) * gain, 0.0).astype(np.float32)
-    blocks = [slice(4 * k, 4 * k + 4) for k in range(len(starts))] if len(levels) == 4 * len(starts) else [slice(None)]
-    noise = np.median([noise_sd(levels[block], good[block]) for block in blocks])
-    return float(offset), float(gain), max(float(noise), SMALLEST_NOISE_SD)
+    return low - LOW_LEVEL / gain, gain, max(noise * gain, SMALLEST_NOISE_SD)
+
+
+def _sample(
+    band: NDArray[np.generic], valid: NDArray[np.bool_]
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+    """Yield values and validity of blocks of neighbouring rows: noise is measured on 3 x 3 neighbourhoods."""
+    starts = np.unique(np.linspace(0, max(0, band.shape[0] - BLOCK_ROWS), MEASURED_ROWS // BLOCK_ROWS).astype(int))
+    for start in starts:
+        rows = slice(start, start + BLOCK_ROWS)
+        yield np.asarray(band[rows], dtype=np.float64), np.asarray(valid[rows])
+
+
+def _contrast_range(numbers: NDArray[np.float64], noise: float) -> tuple[float, float]:
+    """Return the range of digital numbers that is stretched to the levels.
+
+    Where nearly all of the extent is plain, such as an island in the sea, the usual percentiles hold nothing but noise;
+    stretching those would drown the island in damping, so rarer values are let in until there is contrast.
+    """
+    low = high = float(numbers[0])
+    for percentile in LOW_PERCENTILES:
+        low, high = (float(value) for value in np.percentile(numbers, (percentile, 100.0 - percentile)))
+        if high > low and high - low >= LEAST_CONTRAST_TO_NOISE * noise:
+            break
+    return low, high

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from headland.engine.anchor import anchor
 from headland.engine.bands import band_triples
 from headland.engine.consistency import ConsistencyMeter
+from headland.engine.forward_model import ForwardModel
 from headland.engine.inpaint import fill_invalid
 from headland.engine.noise import damping_for, noise_sd
+from headland.engine.psf import GaussianPsf
 from headland.engine.scene import Scene
 from headland.engine.tiling import plan_tiles
 
@@ -30,6 +33,54 @@ def test_nodata_values_are_not_taken_for_noise() -> None:
     valid[::7] = False
     image[~valid] = -9999.0
     assert noise_sd(image, valid) == pytest.approx(0.01, rel=0.4)
+
+
+def test_nothing_is_said_of_noise_where_no_neighbourhood_is_whole() -> None:
+    image = np.random.default_rng(0).normal(0.5, 0.01, (64, 64))
+    assert noise_sd(image, np.zeros(image.shape, dtype=bool)) is None
+    assert noise_sd(image[:2], np.ones((2, 64), dtype=bool)) is None
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_noise_is_the_same_when_most_rows_or_columns_hold_no_data(axis: int) -> None:
+    numbers = np.random.default_rng(0).normal(2000.0, 25.0, (1, 240, 240)).round().astype(np.int16)
+    numbers += (np.arange(240) // 24 % 2 * 800).astype(np.int16)[None, :, None]
+    valid = np.ones(numbers.shape, dtype=bool)
+    np.moveaxis(valid, axis + 1, 0)[:160] = False
+    scene = Scene.measure(numbers, valid, (0.25,), 4, CPU)
+    assert scene.noise_in_digital_numbers[0] == pytest.approx(25.0, rel=0.2)
+
+
+def sharpened_and_bicubic(numbers: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Return the errors (RMSE, digital numbers) of the anchor and of a bicubic enlargement by four."""
+    scene = Scene.measure(numbers, np.ones(numbers.shape, dtype=bool), (0.25,), 4, CPU)
+    tile = scene.tile(plan_tiles(*scene.size_px)[0])
+    enlarged = torch.nn.functional.interpolate(tile.low_res[None], scale_factor=4.0, mode="bicubic")[0]
+    sharp = anchor(tile.low_res, tile.forward_model, tile.damping)
+    sharp_rmse, bicubic_rmse = (
+        float(np.sqrt(np.square(scene.digital(image) - truth).mean())) for image in (sharp, enlarged)
+    )
+    return sharp_rmse, bicubic_rmse
+
+
+def seen(truth: np.ndarray, noise: float) -> np.ndarray:
+    """Return what a sensor of MTF .25 makes of (1, H, W), before rounding."""
+    size = (truth.shape[1] // 4, truth.shape[2] // 4)
+    blurred = ForwardModel([GaussianPsf(0.25)], size, 4).degrade(torch.from_numpy(truth.astype(np.float32))).numpy()
+    return blurred + np.random.default_rng(1).normal(0.0, noise, blurred.shape)
+
+
+def test_few_grey_levels_are_not_taken_for_a_noiseless_image() -> None:
+    truth = np.kron(np.random.default_rng(0).uniform(0.0, 7.0, (1, 16, 16)), np.ones((1, 16, 16)))
+    sharp, bicubic = sharpened_and_bicubic(seen(truth, 0.0).round().astype(np.uint8), truth)
+    assert sharp < 0.95 * bicubic
+
+
+def test_a_small_island_in_a_plain_sea_is_sharpened() -> None:
+    truth = np.full((1, 512, 512), 600.0)
+    truth[:, 200:240, 260:300] = 2600.0
+    sharp, bicubic = sharpened_and_bicubic(seen(truth, 12.0).round().astype(np.uint16), truth)
+    assert sharp < 0.915 * bicubic
 
 
 def test_damping_grows_with_the_square_of_the_noise_and_is_never_zero() -> None:
