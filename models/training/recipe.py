@@ -23,6 +23,7 @@ class Recipe:
         input_weights: how often the input is "bicubic", "anchor", "prior" or "restored".
         pixel_weight: of the L1 distance after the consistency step.
         raw_pixel_weight: of the L1 distance before it, so that the network does not lean on the step.
+        grid_weight: of a pattern that repeats with the pixel grid.
         vgg_weights: of the relative L1 distance at the end of each VGG block.
         direction_weight: of the distance of VGG feature directions, relative to their L1 distance.
         gram_weight: of the texture statistics; 0 because they invite invented texture.
@@ -42,6 +43,7 @@ class Recipe:
     input_weights: dict[str, float]
     pixel_weight: float
     raw_pixel_weight: float
+    grid_weight: float
     vgg_weights: dict[str, float]
     direction_weight: float
     gram_weight: float

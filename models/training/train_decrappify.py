@@ -37,6 +37,8 @@ LOG_FILE = "log.jsonl"
 LONGEST_STEP_S = 60.0
 """A step that took longer was suspended (a sleeping laptop); that time does not count."""
 RECIPE_FILE = Path(__file__).with_name("decrappify.json")
+GRID_PX = 8
+"""Period of the pattern that the loss looks for: the coarsest shuffles of the decoder that a crop holds often."""
 PRIOR_FILE = Path(__file__).parents[1] / "dip" / "prior.npz"
 
 
@@ -126,9 +128,12 @@ class Trainer:
         recipe, target = self.recipe, centre(batch.target)
         consistent = batch.project(restored)
         pixel, raw = functional.l1_loss(consistent, target), functional.l1_loss(restored, target)
-        vgg = self._vgg_loss(consistent, target)
-        total = recipe.pixel_weight * pixel + recipe.raw_pixel_weight * raw + vgg
-        return {"total": total, "pixel": pixel, "raw_pixel": raw, "vgg": vgg}
+        grid = grid_strength(restored - target)
+        # Another corner at every step: no pattern may fit the places where VGG pools.
+        row, column = np.random.default_rng([recipe.seed, self.run.step, 1]).integers(0, 2 * GRID_PX, 2)
+        vgg = self._vgg_loss(consistent[..., row:, column:], target[..., row:, column:])
+        total = recipe.pixel_weight * pixel + recipe.raw_pixel_weight * raw + recipe.grid_weight * grid + vgg
+        return {"total": total, "pixel": pixel, "raw_pixel": raw, "grid": grid, "vgg": vgg}
 
     def _draw(self, progress: float) -> tuple[Batch, Tensor]:
         """Return a batch and what the network is fed of it (without the margin)."""
@@ -164,6 +169,19 @@ class Trainer:
         decay = min(self.recipe.ema_decay, (1.0 + self.run.step) / (10.0 + self.run.step))
         for averaged, current in zip(self.run.averaged.parameters(), self.run.network.parameters()):
             averaged.lerp_(current, 1.0 - decay)
+
+
+def grid_strength(error: Tensor) -> Tensor:
+    """Return how much of an error (batch, band, row, column) repeats every eight pixels: 0 for one without a grid.
+
+    Networks that draw pixels by shuffling, trained by features, tend to a pattern that stands still on the pixel grid.
+    Whatever an image holds averages out over its repeats; such a pattern does not.
+    """
+    batch, bands, height, width = error.shape
+    rows, columns = height // GRID_PX, width // GRID_PX
+    cells = error[..., : rows * GRID_PX, : columns * GRID_PX].reshape(batch, bands, rows, GRID_PX, columns, GRID_PX)
+    pattern = cells.mean(dim=(2, 4))
+    return (pattern - pattern.mean(dim=(2, 3), keepdim=True)).abs().mean()
 
 
 def train(trainer: Trainer, budget: Budget, folder: Path, on_checkpoint: Callable[[Run], dict[str, Any]]) -> None:
