@@ -27,6 +27,7 @@ from ...engine.forward_model import ForwardModel
 from ...engine.noise import damping_for
 from ...engine.psf import BicubicPsf, GaussianPsf, LanczosPsf, Psf
 from ..dip.prior_network import PriorConfig, PriorNetwork, load_weights, save_weights
+from .dead_leaves import dead_leaves
 from .imagery import TrainingImage, load_images
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,9 @@ class TrainingConfig:
     learning_rate: float = 4e-4
     averaging: float = 0.998
     share_of_scale_4: float = 0.6
+    dead_leaves: int = 160
+    dead_leaves_px: int = 256
+    share_of_dead_leaves: float = 0.25
     seed: int = 0
 
 
@@ -69,6 +73,15 @@ class Degraded:
         return flat.reshape(self.high_res.shape)
 
 
+def training_images(data: Path, config: TrainingConfig) -> list[TrainingImage]:
+    """Return the photographs of the training places and a share of drawn pictures."""
+    photographs = load_images(data, held_out=False)
+    share = config.share_of_dead_leaves
+    weight = sum(image.weight for image in photographs) * share / (1.0 - share)
+    rng = np.random.default_rng(config.seed)
+    return [*photographs, *dead_leaves(config.dead_leaves, config.dead_leaves_px, weight, rng)]
+
+
 def random_crops(images: Sequence[TrainingImage], count: int, size_px: int, rng: np.random.Generator) -> Tensor:
     """Return ``count`` crops (count, 3, size_px, size_px), flipped, turned and with other radiometry."""
     weights = np.array([image.weight for image in images])
@@ -88,9 +101,9 @@ def random_crops(images: Sequence[TrainingImage], count: int, size_px: int, rng:
 def random_psfs(rng: np.random.Generator) -> tuple[list[Psf], list[Psf]]:
     """Return the true PSFs of three bands and those that the user would assume."""
     kind = rng.random()
-    if kind < 0.1:  # noqa: PLR2004
+    if kind < 0.2:  # noqa: PLR2004
         return [LanczosPsf()] * 3, [LanczosPsf()] * 3
-    if kind < 0.15:  # noqa: PLR2004
+    if kind < 0.25:  # noqa: PLR2004
         return [BicubicPsf()] * 3, [BicubicPsf()] * 3
     mtf = rng.uniform(0.08, 0.45)
     assumed = np.clip(mtf + rng.normal(0.0, 0.02, 3), 0.05, 0.5)
@@ -175,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     config = TrainingConfig(minutes=options.minutes, seed=options.seed)
-    train(load_images(options.data, held_out=False), options.output, config)
+    train(training_images(options.data, config), options.output, config)
     options.output.with_suffix(".json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
 
 
