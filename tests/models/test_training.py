@@ -20,6 +20,7 @@ from headland.models.training.train_decrappify import (
     RECIPE_FILE,
     Run,
     Trainer,
+    grid_strength,
     prepare,
     read_log,
     train,
@@ -155,3 +156,12 @@ def test_the_learning_rate_rises_and_falls_and_crops_grow() -> None:
 def test_a_budget_is_either_steps_or_minutes(arguments: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="either in steps or in minutes"):
         Budget(**arguments)  # type: ignore[arg-type]
+
+
+def test_only_what_repeats_with_the_pixel_grid_counts_as_a_grid() -> None:
+    anything = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 0.02
+    dots = torch.zeros(256, 256)
+    dots[::4, ::4] = 0.02
+    assert grid_strength(torch.full((1, 3, 16, 16), 0.3)) == 0.0
+    assert grid_strength(anything) < 0.001
+    assert grid_strength(anything + dots) - grid_strength(anything) > 0.001
