@@ -162,6 +162,6 @@ def test_only_what_repeats_with_the_pixel_grid_counts_as_a_grid() -> None:
     anything = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 0.02
     dots = torch.zeros(256, 256)
     dots[::4, ::4] = 0.02
-    assert grid_strength(torch.full((1, 3, 16, 16), 0.3)) == 0.0
-    assert grid_strength(anything) < 0.001
-    assert grid_strength(anything + dots) - grid_strength(anything) > 0.001
+    assert grid_strength(torch.full((1, 3, 16, 16), 0.3)) < 1e-6
+    assert grid_strength(anything) < 0.0005
+    assert grid_strength(anything + dots) > 0.002
