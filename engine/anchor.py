@@ -1,17 +1,16 @@
 """The anchor: a sharper image without any network, in closed form and total variation.
 
 Rounds of a shrinking total-variation step and a projection onto the images that agree with the input. It is
-the instant preview, the floor that every network has to beat, and where Deep Image Prior starts.
+the instant preview and the floor that every network has to beat.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from .forward_model import ForwardModel
+from .progress import OnStep, go_on
 
 ROUNDS = 12
 FIRST_WEIGHT = 0.08
@@ -21,22 +20,18 @@ TV_STEPS = 3
 TV_STEP_SIZE = 0.248
 
 
-def anchor(
-    low_res: Tensor,
-    forward_model: ForwardModel,
-    damping: float | Tensor,
-    check_cancelled: Callable[[], None] = lambda: None,
-) -> Tensor:
+def anchor(low_res: Tensor, forward_model: ForwardModel, damping: float | Tensor, on_step: OnStep = go_on) -> Tensor:
     """Return the anchor of ``low_res``: (..., band, h, w) in a range of about 0 to 1, to (..., band, H, W).
 
-    ``damping`` is that of :meth:`ForwardModel.pseudo_inverse`: the noise level decides it.
+    ``damping`` is that of :meth:`ForwardModel.pseudo_inverse`: the noise level decides it. ``on_step`` is called after
+    each round and may raise to stop; all rounds together are too short to end early.
     """
     high_res = forward_model.enlarge(low_res, damping)
     dual = torch.zeros((2, *high_res.shape), device=high_res.device)
     for k in range(ROUNDS):
-        check_cancelled()
         high_res, dual = total_variation_step(high_res, FIRST_WEIGHT * WEIGHT_DECAY**k, dual)
         high_res = forward_model.project(high_res, low_res, damping)
+        on_step(k + 1, ROUNDS)
     return high_res
 
 

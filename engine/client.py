@@ -54,12 +54,13 @@ class WorkerFailed(RuntimeError):
         self.details = details
 
 
-def run_worker(
+def run_worker(  # noqa: PLR0913, the last ones are seldom given
     engine_python: Path,
     job_folder: Path,
     on_event: Callable[[Event], None],
     is_cancelled: Callable[[], bool],
     *,
+    is_to_finish: Callable[[], bool] = lambda: False,
     silence_limit_s: float = 300.0,
     worker_script: Path = WORKER_SCRIPT,
 ) -> Finished:
@@ -73,6 +74,7 @@ def run_worker(
         job_folder: holds the job as :mod:`headland.engine.job` describes; gains ``worker.log``.
         on_event: told of Started and Progress, on the calling thread.
         is_cancelled: asked at least every 0.1 s, on the calling thread.
+        is_to_finish: asked as often; once true, the worker is told to end early with the result so far.
         silence_limit_s: how long the worker may say nothing before it counts as hanging.
         worker_script: the worker's program.
 
@@ -84,7 +86,7 @@ def run_worker(
         raise WorkerCancelled
     try:
         with _started_worker(engine_python, job_folder, worker_script) as worker:
-            last = _relay(worker, on_event, is_cancelled, silence_limit_s)
+            last = _relay(worker, on_event, is_cancelled, is_to_finish, silence_limit_s)
     except WorkerFailed as failure:
         raise _with_log(failure, job_folder) from failure.__cause__
     if isinstance(last, Failed):
@@ -98,16 +100,23 @@ def run_worker(
 
 
 def _relay(
-    worker: _Worker, on_event: Callable[[Event], None], is_cancelled: Callable[[], bool], silence_limit_s: float
+    worker: _Worker,
+    on_event: Callable[[Event], None],
+    is_cancelled: Callable[[], bool],
+    is_to_finish: Callable[[], bool],
+    silence_limit_s: float,
 ) -> Union[Finished, Failed, Cancelled]:
     """Pass events on until the last one and return that one."""
     stray_lines = 0
     last_heard = time.monotonic()
-    has_started = False
+    has_started = is_finishing = False
     while True:
         if is_cancelled():
             worker.cancel()
             raise WorkerCancelled
+        if not is_finishing and is_to_finish():
+            is_finishing = True
+            worker.say(b"finish")
         try:
             line = worker.lines.get(timeout=_POLL_S)
         except queue.Empty:
@@ -150,12 +159,16 @@ class _Worker:
             self._kill()
             return self._process.wait()
 
-    def cancel(self) -> None:
-        """Ask the worker to stop and give it a moment to do so."""
+    def say(self, command: bytes) -> None:
+        """Write a command; a worker that is gone does not hear it."""
         with suppress(OSError):
             stdin = _pipe(self._process.stdin)
-            stdin.write(b"cancel\n")
+            stdin.write(command + b"\n")
             stdin.flush()
+
+    def cancel(self) -> None:
+        """Ask the worker to stop and give it a moment to do so."""
+        self.say(b"cancel")
         deadline = time.monotonic() + _GRACE_S
         while time.monotonic() < deadline and self._process.poll() is None:
             # Its lines are taken off so that it does not block on a full pipe.

@@ -10,9 +10,10 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from ..models.card import ModelCard
-from .bands import band_triples
-from .scene import Tile
+from ..models.card import CardError, ModelCard
+from .bands import TRIPLE, band_triples
+from .progress import OnStep, go_on
+from .scene import HIGH_LEVEL, LOW_LEVEL, Tile
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,15 @@ class OnnxModel:
     session: onnxruntime.InferenceSession
 
     @classmethod
-    def load(cls, path: Path, device: torch.device) -> OnnxModel:
-        """Check ``path`` against its card and open it.
+    def load(cls, path: Path, scale: int, device: torch.device) -> OnnxModel:
+        """Check ``path`` against its card and what images enlarged by ``scale`` ask for, and open it.
 
         Raises:
-            headland.models.card.CardError: if card or file is missing, damaged, or they do not belong together.
+            headland.models.card.CardError: if card or file is missing or damaged, they do not belong together, or the
+                network was made for other images.
         """
         card = ModelCard.load(path)
+        _check_suits(card, scale)
         available = onnxruntime.get_available_providers()
         wished = {"cuda": ["CUDAExecutionProvider"], "mps": ["CoreMLExecutionProvider"]}.get(device.type, [])
         providers = [provider for provider in wished if provider in available] + ["CPUExecutionProvider"]
@@ -56,11 +59,27 @@ class OnnxModel:
         return result
 
 
+def _check_suits(card: ModelCard, scale: int) -> None:
+    """Raise CardError if the network is not for band triples, enlarged by ``scale``, in the scene's levels."""
+    if scale not in card.scales:
+        known = " and ".join(str(known) for known in card.scales)
+        raise CardError(f"The model {card.name} knows the scale factor {known}, not {scale}; choose another one.")
+    if card.bands != TRIPLE:
+        raise CardError(f"The model {card.name} takes {card.bands} bands, not {TRIPLE}; install Headland again.")
+    low, high = card.value_range
+    if not low <= LOW_LEVEL < HIGH_LEVEL <= high:
+        raise CardError(
+            f"The model {card.name} takes values from {low} to {high}, not {LOW_LEVEL} to {HIGH_LEVEL}; install "
+            "Headland again."
+        )
+
+
 class Decrappify:
     """The stage: restore the tile's estimate, three bands at a time."""
 
-    def __init__(self, model: OnnxModel) -> None:
+    def __init__(self, model: OnnxModel, on_step: OnStep = go_on) -> None:
         self.model = model
+        self._on_step = on_step
 
     def __call__(self, tile: Tile) -> Tile:
         """Return the tile with a restored estimate; the estimate must be there."""
@@ -68,8 +87,10 @@ class Decrappify:
             raise ValueError("Decrappify restores an enlarged image; a stage before it must make one.")
         enlarged = tile.estimate.cpu().numpy()
         restored = np.empty_like(enlarged)
-        for triple in band_triples(enlarged.shape[0]):
+        triples = list(band_triples(enlarged.shape[0]))
+        for number, triple in enumerate(triples, start=1):
             result = self.model(enlarged[list(triple.indices)])
             for kept in triple.kept:
                 restored[triple.indices[kept]] = result[kept]
+            self._on_step(number, len(triples))
         return replace(tile, estimate=torch.from_numpy(restored).to(tile.low_res.device))

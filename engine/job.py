@@ -30,6 +30,8 @@ OUTPUT_FILE = "output.npy"
 
 SCALE_FACTORS = (2, 4)
 LARGEST_SEED = 2**31 - 1
+# Beyond these a point spread function is a single high-res pixel, or so wide that nothing can be restored.
+SMALLEST_MTF, LARGEST_MTF = 0.01, 0.9
 
 
 class JobError(ValueError):
@@ -78,7 +80,7 @@ class Job:
     Attributes:
         method, scale, preset, device, seed: as in the Processing parameters of the same names.
         sensor: whose MTF applies; ``CUSTOM`` takes ``mtf_at_nyquist`` for every band.
-        mtf_at_nyquist: in (0, 1), used only with ``Sensor.CUSTOM``.
+        mtf_at_nyquist: from SMALLEST_MTF to LARGEST_MTF, used only with ``Sensor.CUSTOM``.
         band_names: one per band of ``input.npy``, as the source names them ("" where it does not).
         pixel_size_m: ground size (x, y) of an input pixel in metres, or None where it is unknown.
     """
@@ -102,8 +104,10 @@ class Job:
             raise JobError(f"The seed is {self.seed}; it must lie between 0 and {LARGEST_SEED}.")
         if self.sensor is Sensor.CUSTOM and self.mtf_at_nyquist is None:
             raise JobError("A custom sensor needs its MTF at Nyquist.")
-        if self.mtf_at_nyquist is not None and not 0.0 < self.mtf_at_nyquist < 1.0:
-            raise JobError(f"The MTF at Nyquist is {self.mtf_at_nyquist}; it must lie between 0 and 1.")
+        if self.mtf_at_nyquist is not None and not SMALLEST_MTF <= self.mtf_at_nyquist <= LARGEST_MTF:
+            raise JobError(
+                f"The MTF at Nyquist is {self.mtf_at_nyquist}; it must lie between {SMALLEST_MTF} and {LARGEST_MTF}."
+            )
 
     def save(self, folder: Path) -> None:
         """Write ``job.json`` into ``folder``, which must exist."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .events import Cancelled, Event, Failed, FailureKind, Finished, Progress, Started, encode
 from .job import INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError
+from .progress import BadInput
+from .progress import Cancelled as JobCancelled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,11 +132,13 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
             job_folder,
             low_res,
             job.scale,
-            lambda output: pipeline.enhance(job, low_res, valid, output, reporter.progress, is_cancelled),
+            lambda output: pipeline.enhance(
+                job, low_res, valid, output, reporter.progress, is_cancelled, is_to_finish=commands.is_to_finish
+            ),
         )
-    except pipeline.Cancelled:
+    except JobCancelled:
         return Cancelled()
-    except pipeline.BadInput as error:
+    except BadInput as error:
         raise JobError(str(error)) from error
     return Finished(report)
 

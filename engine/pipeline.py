@@ -1,13 +1,15 @@
 """The whole method at a glance: which stages a job runs, in which order, over which tiles.
 
-normalise > for each tile: anchor or Deep Image Prior > Decrappify > consistency > blend > denormalise
+normalise > fit the sensor's blur > for each tile: anchor or Deep Image Prior > Decrappify > consistency > blend >
+denormalise
+
+The fast Deep Image Prior takes a trained network as its prior: what is fitted to the image is the blur, not the
+network's weights.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from ..models.card import CardError
-from ..models.dip.prior_network import load_weights
+from ..models.card import CardError, file_sha256
+from ..models.dip.prior_network import PriorNetwork, load_weights
 from .anchor import anchor
 from .consistency import ConsistencyMeter
 from .decrappify import Decrappify, OnnxModel
@@ -27,9 +29,10 @@ from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
 from .dip.reference import ReferenceSettings, fit_reference
 from .job import Job, Method, Preset, Sensor
+from .progress import BadInput, OnStep, Progress, ReportProgress
 from .scene import Scene, Tile
 from .sensors import mtf_at_nyquist
-from .tiling import TileWindow, plan_tiles
+from .tiling import LARGEST_CORE_PX, MARGIN_PX, TileWindow, margin_for, plan_tiles
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 PRIOR_WEIGHTS = MODELS_FOLDER / "dip" / "prior.npz"
@@ -39,66 +42,45 @@ FIT_SETTINGS = {
     Preset.FAST: FitSettings(),
     Preset.BALANCED: FitSettings(patches=12, turns=8),
 }
+REFERENCE_SETTINGS = ReferenceSettings()
+# The published network holds the features of the whole tile for its gradient: 128 low-res pixels a side, margin
+# included, take 2.7 GB at a scale factor of four.
+REFERENCE_CORE_PX = 80
 
 # What share of the work fitting is, for the progress bar, when there is but one tile.
 FIT_SHARE = 0.2
 
-ReportProgress = Callable[[str, float], None]
 Stage = Callable[[Tile], Tile]
-
-
-class Cancelled(Exception):
-    """The user asked to stop."""
-
-
-class BadInput(ValueError):
-    """The job cannot be done with this input; the message says why and what to do."""
-
-
-@dataclass
-class Progress:
-    """Tells phase and fraction, stops a cancelled job, and keeps the time of each stage."""
-
-    report: ReportProgress
-    is_cancelled: Callable[[], bool]
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def tell(self, phase: str, fraction: float) -> None:
-        """Say where the job is. Raises Cancelled if it is to end."""
-        self.check_cancelled()
-        self.report(phase, fraction)
-
-    def check_cancelled(self) -> None:
-        """Raise Cancelled if the job is to end."""
-        if self.is_cancelled():
-            raise Cancelled
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the time spent inside to that of ``stage``."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The stages in their order, with the word that the report and the progress use for each."""
+    """What a job does.
 
-    fit: Callable[[Scene, Callable[[int, int], None]], Scene] | None
+    Attributes:
+        stages: in their order, with the word that the report and the progress use for each.
+        fit: what is fitted to the whole extent before.
+        models: name, SHA-256 and, where there is one, provider of every model file used.
+        settings: of Deep Image Prior, for the report.
+    """
+
     stages: tuple[tuple[str, Stage], ...]
-    report: dict[str, Any]
+    fit: Callable[[Scene, OnStep], Scene] | None = None
+    models: tuple[dict[str, str], ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    largest_core_px: int = LARGEST_CORE_PX
+    margin_px: int = MARGIN_PX
 
 
-def enhance(
+def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the protocol
     job: Job,
     low_res: NDArray[np.generic],
     valid: NDArray[np.bool_],
     output: NDArray[np.floating[Any]],
     report_progress: ReportProgress,
     is_cancelled: Callable[[], bool],
+    *,
+    is_to_finish: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Run ``job`` and fill ``output``; return the worker's part of the report.
 
@@ -107,34 +89,37 @@ def enhance(
         valid: (band, row, column), True = valid.
         output: (band, row x scale, column x scale), zeros, filled with digital numbers.
         report_progress: gets a short sentence and the fraction done.
+        is_to_finish: once true, Deep Image Prior ends with what it has; the other stages still do their work.
 
     Raises:
         BadInput: if the input cannot be enhanced.
         Cancelled: soon after ``is_cancelled`` turns true.
     """
-    progress = Progress(report_progress, is_cancelled)
+    progress = Progress(report_progress, is_cancelled, is_to_finish)
     torch.manual_seed(job.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = choose_device(job.device)
-    progress.tell("Measuring the input", 0.0)
+    progress.enter("Measuring the input", 0.0, 0.0)
     mtf = mtf_at_nyquist(job.sensor, job.band_names, job.pixel_size_m, job.mtf_at_nyquist)
     with progress.timed("measure"):
         try:
             scene = Scene.measure(low_res, valid, mtf, job.scale, device)
         except ValueError as error:
             raise BadInput(str(error)) from error
-    plan = _plan(job, scene, progress)
-    tiles = plan_tiles(*scene.size_px)
+    plan = _plan(job, scene.device, progress)
+    tiles = plan_tiles(*scene.size_px, plan.largest_core_px, plan.margin_px)
     fit_share = 0.0
     if plan.fit is not None:
         fit_share = FIT_SHARE / len(tiles)
+        progress.enter("Fitting the blur", 0.0, fit_share)
         with progress.timed("dip fit"):
-            scene = plan.fit(scene, partial(_tell_step, progress, fit_share))
+            scene = plan.fit(scene, progress.step)
     _run_tiles(scene, tiles, plan, output, progress, fit_share)
     with progress.timed("consistency"):
         figures = _judge(scene, tiles, output, progress)
     return {
-        **plan.report,
+        "models": list(plan.models),
+        **({"dip": plan.settings} if plan.settings else {}),
         "device": describe(device),
         "mtf_at_nyquist": [psf.mtf_at_nyquist for psf in scene.psfs],
         "mtf_assumed": list(mtf),
@@ -144,39 +129,57 @@ def enhance(
     }
 
 
-def _plan(job: Job, scene: Scene, progress: Progress) -> Plan:
+def _plan(job: Job, device: torch.device, progress: Progress) -> Plan:
     """Choose the stages of the job's method."""
-    stages: list[tuple[str, Stage]] = []
-    report: dict[str, Any] = {}
-    fit = None
-    if job.method is Method.ANCHOR:
-        stages.append(("anchor", lambda tile: _anchor(tile, progress)))
-    elif job.method is Method.DECRAPPIFY:
-        stages.append(("enlarge", _bicubic))
-    elif job.preset is Preset.REFERENCE:
-        stages.append(("dip", lambda tile: _reference(tile, job.seed, progress)))
-        report["dip"] = asdict(ReferenceSettings())
-    else:
-        settings = FIT_SETTINGS[job.preset]
-        prior = EducatedPrior(load_weights(PRIOR_WEIGHTS).to(scene.device), settings, job.seed)
-        # Whoever names the sensor knows its blur.
-        fit = prior.fit if job.sensor is Sensor.AUTO else None
-        stages.append(("dip", prior))
-        report["dip"] = asdict(settings)
+    plan = _enlarging(job, device, progress)
     if job.method in (Method.CHAIN, Method.DECRAPPIFY):
-        try:
-            model = OnnxModel.load(DECRAPPIFY_MODEL, scene.device)
-        except CardError as error:
-            raise BadInput(str(error)) from error
-        stages.append(("decrappify", Decrappify(model)))
-        report["model"] = {"name": DECRAPPIFY_MODEL.name, "sha256": model.card.sha256, "provider": model.provider}
+        plan = _with_decrappify(plan, job, device, progress)
     if job.method is not Method.ANCHOR:
-        stages.append(("consistency", _project))
-    return Plan(fit, tuple(stages), report)
+        plan = replace(plan, stages=(*plan.stages, ("consistency", _project)))
+    return plan
+
+
+def _enlarging(job: Job, device: torch.device, progress: Progress) -> Plan:
+    """Choose what makes the first high-res image."""
+    if job.method is Method.ANCHOR:
+        return Plan((("anchor", partial(_anchor, progress=progress)),))
+    if job.method is Method.DECRAPPIFY:
+        return Plan((("enlarge", _bicubic),))
+    if job.preset is Preset.REFERENCE:
+        stage = partial(_reference, seed=job.seed, progress=progress)
+        return Plan((("dip", stage),), settings=asdict(REFERENCE_SETTINGS), largest_core_px=REFERENCE_CORE_PX)
+    network, model = _trained_prior(PRIOR_WEIGHTS, device)
+    settings = FIT_SETTINGS[job.preset]
+    prior = EducatedPrior(network, settings, job.seed, progress.step)
+    # Whoever names the sensor knows its blur.
+    fit = prior.fit if job.sensor is Sensor.AUTO else None
+    return Plan((("dip", prior),), fit, (model,), asdict(settings))
+
+
+def _trained_prior(path: Path, device: torch.device) -> tuple[PriorNetwork, dict[str, str]]:
+    """Return the network and its entry in the report's list of models."""
+    try:
+        return load_weights(path).to(device), {"name": path.name, "sha256": file_sha256(path)}
+    except (OSError, ValueError) as error:
+        raise BadInput(f"The model file {path} is missing or damaged; install Headland again.") from error
+
+
+def _with_decrappify(plan: Plan, job: Job, device: torch.device, progress: Progress) -> Plan:
+    try:
+        model = OnnxModel.load(DECRAPPIFY_MODEL, job.scale, device)
+    except CardError as error:
+        raise BadInput(str(error)) from error
+    entry = {"name": DECRAPPIFY_MODEL.name, "sha256": model.card.sha256, "provider": model.provider}
+    return replace(
+        plan,
+        stages=(*plan.stages, ("decrappify", Decrappify(model, progress.step))),
+        models=(*plan.models, entry),
+        margin_px=max(plan.margin_px, margin_for(model.card.margin_px, job.scale)),
+    )
 
 
 def _anchor(tile: Tile, progress: Progress) -> Tile:
-    estimate = anchor(tile.low_res, tile.forward_model, tile.damping, progress.check_cancelled)
+    estimate = anchor(tile.low_res, tile.forward_model, tile.damping, progress.step)
     return replace(tile, estimate=estimate)
 
 
@@ -188,14 +191,16 @@ def _bicubic(tile: Tile) -> Tile:
 
 
 def _reference(tile: Tile, seed: int, progress: Progress) -> Tile:
-    generator = torch.Generator().manual_seed(seed)
+    if progress.is_to_finish():
+        # A tile that was not begun gets the next best; a network without any iterations draws noise.
+        return _anchor(tile, progress)
     estimate = fit_reference(
         tile.low_res,
         tile.valid,
         tile.forward_model,
-        ReferenceSettings(),
-        generator,
-        lambda _step, _steps: progress.check_cancelled(),
+        REFERENCE_SETTINGS,
+        torch.Generator().manual_seed(seed),
+        progress.step,
     )
     return replace(tile, estimate=estimate)
 
@@ -228,8 +233,11 @@ def _run_tiles(
     for number, window in enumerate(tiles):
         tile = scene.tile(window)
         for position, (name, stage) in enumerate(plan.stages):
-            share = (number + position / len(plan.stages)) / len(tiles)
-            progress.tell(f"{_PHASES[name]}, tile {number + 1} of {len(tiles)}", done + (0.98 - done) * share)
+            begin, end = (
+                done + (0.98 - done) * (number + edge / len(plan.stages)) / len(tiles)
+                for edge in (position, position + 1)
+            )
+            progress.enter(f"{_PHASES[name]}, tile {number + 1} of {len(tiles)}", begin, end)
             with progress.timed(name):
                 tile = stage(tile)
         if tile.estimate is None:
@@ -244,8 +252,9 @@ def _judge(
 ) -> dict[str, Any]:
     """Degrade the blended result again and compare it with the input."""
     meter = ConsistencyMeter(scene.bands)
+    progress.enter("Comparing the result with the input", 0.98, 1.0)
     for number, window in enumerate(tiles):
-        progress.tell("Comparing the result with the input", 0.98 + 0.02 * number / len(tiles))
+        progress.step(number, len(tiles))
         tile = scene.tile(window)
         rows, columns = window.high_res_slices(scene.scale)
         result = torch.from_numpy(scene.levels(np.array(output[:, rows, columns], dtype=np.float64)))
@@ -254,7 +263,3 @@ def _judge(
         core = (slice(None), *window.core_slices)
         meter.add(torch.from_numpy(degraded[core]), torch.from_numpy(measured[core]), tile.valid[core].cpu())
     return asdict(meter.figures(scene.noise_in_digital_numbers))
-
-
-def _tell_step(progress: Progress, share: float, step: int, steps: int) -> None:
-    progress.tell(f"Fitting the prior, step {step} of {steps}", share * step / steps)

@@ -3,6 +3,9 @@
 Every tile has a core; the cores cover the extent without overlap. Around the core lies a margin that gives
 the methods their context. Near the core's edges the blending weights rise linearly, in such a way that the
 weights of all tiles sum to one at every pixel: results are simply added up, in any order.
+
+Decrappify's network halves its image four times, so what it gives depends on where a tile begins, modulo 16 high-res
+pixels. All tiles begin at multiples of that, as an untiled extent does.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from numpy.typing import NDArray
 
 LARGEST_CORE_PX = 224
 MARGIN_PX = 24
+# 16 high-res pixels at a scale factor of two, 32 at four.
+ALIGNMENT_PX = 8
 # Half the width of the zone in which two tiles are mixed; the rest of the margin is context only.
 BLEND_PX = 8
 
@@ -61,18 +66,38 @@ class TileWindow:
         return np.outer(_weights(self.rows, scale), _weights(self.columns, scale)).astype(np.float32)
 
 
-def plan_tiles(rows_px: int, columns_px: int, largest_core_px: int = LARGEST_CORE_PX) -> tuple[TileWindow, ...]:
-    """Cut an extent of ``rows_px`` x ``columns_px`` low-res pixels into tiles of nearly equal cores."""
-    row_spans = list(_spans(rows_px, largest_core_px))
-    column_spans = list(_spans(columns_px, largest_core_px))
+def margin_for(context_px: int, scale: int) -> int:
+    """Return the margin, in low-res pixels, for a network that needs ``context_px`` high-res pixels around each pixel.
+
+    Those that are mixed with another tile's lie up to BLEND_PX beyond the core and need it too.
+    """
+    return max(MARGIN_PX, _rounded_up(math.ceil(context_px / scale) + BLEND_PX))
+
+
+def plan_tiles(
+    rows_px: int, columns_px: int, largest_core_px: int = LARGEST_CORE_PX, margin_px: int = MARGIN_PX
+) -> tuple[TileWindow, ...]:
+    """Cut an extent of ``rows_px`` x ``columns_px`` low-res pixels into tiles of nearly equal cores.
+
+    Args:
+        largest_core_px: at least ALIGNMENT_PX.
+        margin_px: a multiple of ALIGNMENT_PX.
+    """
+    row_spans = list(_spans(rows_px, largest_core_px, margin_px))
+    column_spans = list(_spans(columns_px, largest_core_px, margin_px))
     return tuple(TileWindow(rows, columns) for rows in row_spans for columns in column_spans)
 
 
-def _spans(length_px: int, largest_core_px: int) -> Iterator[Span]:
-    count = max(1, math.ceil(length_px / largest_core_px))
-    edges = [round(k * length_px / count) for k in range(count + 1)]
+def _spans(length_px: int, largest_core_px: int, margin_px: int) -> Iterator[Span]:
+    units = math.ceil(length_px / ALIGNMENT_PX)
+    count = math.ceil(units / (largest_core_px // ALIGNMENT_PX))
+    edges = [min(k * units // count * ALIGNMENT_PX, length_px) for k in range(count + 1)]
     for core_start, core_stop in zip(edges[:-1], edges[1:]):
-        yield Span(max(0, core_start - MARGIN_PX), min(length_px, core_stop + MARGIN_PX), core_start, core_stop)
+        yield Span(max(0, core_start - margin_px), min(length_px, core_stop + margin_px), core_start, core_stop)
+
+
+def _rounded_up(length_px: int) -> int:
+    return math.ceil(length_px / ALIGNMENT_PX) * ALIGNMENT_PX
 
 
 def _weights(span: Span, scale: int) -> NDArray[np.float64]:

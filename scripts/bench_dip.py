@@ -214,8 +214,10 @@ def table(results: dict[str, Any]) -> str:
     lines = [
         f"x{results['scale']}, {results['threads']} threads",
         "",
-        "| method | PSNR-Y (dB) | SSIM-Y | misfit (8-bit steps) | seconds | reference's time over this |"
-        " multiply-adds (G) | s an iteration |",
+        (
+            "| method | PSNR-Y (dB) | SSIM-Y | misfit (8-bit steps) | seconds | reference's time over this |"
+            " multiply-adds (G) | s an iteration |"
+        ),
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in results["methods"].items():
@@ -236,8 +238,10 @@ def table(results: dict[str, Any]) -> str:
         run = min(image["iterations"] for image in reference["images"].values())
         lines += [
             "",
-            f"reference was run for {run} of {PUBLISHED_ITERATIONS[results['scale']]} iterations: its seconds and "
-            "multiply-adds are extrapolated, and its quality is not the finished one's.",
+            (
+                f"reference was run for {run} of {PUBLISHED_ITERATIONS[results['scale']]} iterations: its seconds and "
+                "multiply-adds are extrapolated, and its quality is not the finished one's."
+            ),
         ]
     return "\n".join(lines)
 

@@ -12,16 +12,18 @@ on degraded copies of its own result: each lost more than it gained (docs/qualit
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ...models.dip.prior_network import PriorNetwork
-from ..bands import BandTriple, band_triples
+from ..bands import band_triples
 from ..forward_model import ForwardModel
+from ..progress import OnStep, go_on
 from ..scene import Scene, Tile
 
 # The blur is found at this scale factor whatever the job's is: its wide gap between low-res and high-res is what
@@ -31,6 +33,11 @@ FIT_SCALE = 4
 WIDTHS = np.linspace(0.5, 1.6, 12)
 # The edge of a patch sees pixels that the network does not.
 PATCH_BORDER_PX = 4
+# Of all places that stand out of the noise, those with more contrast than nine in ten count as if they had as much:
+# else one very bright object, which may not even be blurred, would speak for the whole image.
+CONTRAST_WINDOW_PX = 5
+SMALLEST_CONTRAST = 8.0
+FULL_CONTRAST_QUANTILE = 0.9
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class FitSettings:
 
     Attributes:
         rounds: how often the blur is fitted, restored with, and fitted again; 0 keeps the assumed one.
-        patch_px, patches: low-res squares that the blur is fitted on.
+        patch_px, patches: low-res squares that the blur is fitted on, fewer where a small extent has no more.
         turns: how many of the eight flips and quarter turns each tile is restored in and averaged over.
     """
 
@@ -50,65 +57,81 @@ class FitSettings:
 
 
 class EducatedPrior:
-    """Fits the blur of a scene, then is the stage that restores it tile by tile."""
+    """Fits the blur of a scene, then is the stage that restores it tile by tile.
 
-    def __init__(self, network: PriorNetwork, settings: FitSettings, seed: int) -> None:
+    ``on_step`` is called after each turn of each band triple of a tile; once it says so, no triple is turned again.
+    """
+
+    def __init__(self, network: PriorNetwork, settings: FitSettings, seed: int, on_step: OnStep = go_on) -> None:
         self._network = network
         self._settings = settings
         self._random = np.random.default_rng(seed)
+        self._on_step = on_step
 
-    def fit(self, scene: Scene, on_step: Callable[[int, int], None] = lambda _step, _steps: None) -> Scene:
+    def fit(self, scene: Scene, on_step: OnStep = go_on) -> Scene:
         """Return ``scene`` with PSFs as wide as its own image says.
 
         Args:
-            on_step: called with (steps done, steps in all); may raise to stop.
+            on_step: called after each patch; once it says so, what is known by then decides.
         """
-        patches = [self._random_patch(scene) for _ in range(self._settings.patches)]
+        # In a small scene several are the same.
+        patches = sorted({self._random_patch(scene) for _ in range(self._settings.patches)})
         width, steps = 1.0, self._settings.rounds * len(patches)
         for fitting_round in range(self._settings.rounds):
             misfits = np.zeros(len(WIDTHS))
             for number, patch in enumerate(patches):
                 misfits += self._misfits(scene, patch, width)
-                on_step(fitting_round * len(patches) + number + 1, steps)
+                if on_step(fitting_round * len(patches) + number + 1, steps):
+                    return scene.blurred(best_width(misfits))
             width = best_width(misfits)
         return scene.blurred(width)
 
     def __call__(self, tile: Tile) -> Tile:
         """Return the tile with the network's projected result as its estimate."""
         with torch.inference_mode():
-            estimate = self._restore(tile.low_res, tile.forward_model, tile.noise_sd, tile.damping)
+            estimate = self._restore(tile.low_res, tile.forward_model, tile.noise_sd, tile.damping, self._on_step)
             return replace(tile, estimate=tile.forward_model.project(estimate, tile.low_res, tile.damping))
 
-    def _restore(self, low_res: Tensor, forward_model: ForwardModel, noise_sd: Tensor, damping: Tensor) -> Tensor:
+    def _restore(
+        self,
+        low_res: Tensor,
+        forward_model: ForwardModel,
+        noise_sd: Tensor,
+        damping: Tensor,
+        on_step: OnStep = go_on,
+    ) -> Tensor:
         """Return the network's image, not projected: (band, h, w) to (band, H, W)."""
         start = forward_model.enlarge(low_res, damping)
         restored = torch.empty_like(start)
-        for triple in band_triples(low_res.shape[0]):
-            image = self._restore_triple(start, low_res, noise_sd, triple, forward_model.scale)
+        triples = list(band_triples(low_res.shape[0]))
+        for number, triple in enumerate(triples):
+            indices = list(triple.indices)
+            on_turn = partial(_on_turn, on_step, number, len(triples))
+            image = self._restore_triple(
+                start[indices], low_res[indices], noise_sd[indices].mean(), forward_model.scale, on_turn
+            )
             for kept in triple.kept:
                 restored[triple.indices[kept]] = image[kept]
         return restored
 
-    def _restore_triple(
-        self, start: Tensor, low_res: Tensor, noise_sd: Tensor, triple: BandTriple, scale: int
-    ) -> Tensor:
-        indices = list(triple.indices)
-        noise = noise_sd[indices].mean().reshape(1, 1, 1, 1)
-        total = torch.zeros_like(start[indices])
+    def _restore_triple(self, start: Tensor, low_res: Tensor, noise_sd: Tensor, scale: int, on_turn: OnStep) -> Tensor:
+        """Return the mean over the turns that were made."""
+        noise, total = noise_sd.reshape(1, 1, 1, 1), torch.zeros_like(start)
         for turn in range(self._settings.turns):
-            turned = (_turned(image[indices], turn)[None] for image in (start, low_res))
+            turned = (_turned(image, turn)[None] for image in (start, low_res))
             total += _turned_back(self._network(*turned, noise, scale)[0], turn)
+            if on_turn(turn + 1, self._settings.turns):
+                return total / (turn + 1)
         return total / self._settings.turns
 
-    def _random_patch(self, scene: Scene) -> tuple[slice, slice]:
-        side_px = self._settings.patch_px
-        starts = [int(self._random.integers(0, max(1, length_px - side_px + 1))) for length_px in scene.size_px]
-        rows, columns = (slice(start, start + side_px) for start in starts)
-        return rows, columns
+    def _random_patch(self, scene: Scene) -> tuple[int, int]:
+        """Return the first row and column of a patch."""
+        last_row, last_column = (max(0, length_px - self._settings.patch_px) for length_px in scene.size_px)
+        return int(self._random.integers(0, last_row + 1)), int(self._random.integers(0, last_column + 1))
 
-    def _misfits(self, scene: Scene, patch: tuple[slice, slice], width: float) -> np.ndarray:
+    def _misfits(self, scene: Scene, patch: tuple[int, int], width: float) -> np.ndarray:
         """Return, for each of WIDTHS, how badly it explains the patch as restored with ``width``."""
-        low_res, valid = scene.read(*patch)
+        low_res, valid = scene.read(*(slice(start, start + self._settings.patch_px) for start in patch))
         size = (low_res.shape[-2], low_res.shape[-1])
         noise_sd = torch.tensor(scene.noise_sd, device=scene.device)[:, None, None]
         inner = torch.zeros_like(valid)
@@ -116,10 +139,11 @@ class EducatedPrior:
         inner &= valid
         with torch.inference_mode():
             restored = self._restore(low_res, _model(scene, width, size), noise_sd, scene.damping)
+            trust = inner * _trust(low_res / noise_sd, inner) / noise_sd
             differences = [
-                (_model(scene, float(candidate), size).degrade(restored) - low_res) / noise_sd for candidate in WIDTHS
+                (_model(scene, float(candidate), size).degrade(restored) - low_res) * trust for candidate in WIDTHS
             ]
-        return np.array([float((difference * inner).square().sum()) for difference in differences])
+        return np.array([float(difference.square().sum()) for difference in differences])
 
 
 def best_width(misfits: np.ndarray) -> float:
@@ -129,6 +153,23 @@ def best_width(misfits: np.ndarray) -> float:
         return float(WIDTHS[best]) if misfits.any() else 1.0
     before, at, after = misfits[best - 1 : best + 2]
     return float(WIDTHS[best] + 0.5 * (WIDTHS[1] - WIDTHS[0]) * (before - after) / (before - 2.0 * at + after))
+
+
+def _trust(image: Tensor, counted: Tensor) -> Tensor:
+    """Return how much each pixel of ``image`` (band, h, w), in units of its noise, may say about the blur: 0 to 1."""
+    highest, lowest = (
+        sign * functional.max_pool2d(sign * image[None], CONTRAST_WINDOW_PX, 1, CONTRAST_WINDOW_PX // 2)[0]
+        for sign in (1.0, -1.0)
+    )
+    contrast = highest - lowest
+    outstanding = contrast[counted & (contrast > SMALLEST_CONTRAST)]
+    if outstanding.numel() == 0:
+        return torch.ones_like(contrast)
+    return (outstanding.quantile(FULL_CONTRAST_QUANTILE) / contrast).clamp(max=1.0)
+
+
+def _on_turn(on_step: OnStep, triple: int, triples: int, turn: int, turns: int) -> bool:
+    return on_step(triple * turns + turn, triples * turns)
 
 
 def _model(scene: Scene, width: float, size_px: tuple[int, int]) -> ForwardModel:

@@ -7,7 +7,6 @@ step, for a fixed number of steps. The result is the last iterate, drawn from th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from ...models.dip.skip_network import SkipConfig, SkipNetwork
 from ..forward_model import ForwardModel
+from ..progress import OnStep, go_on
 
 # The network ends in a sigmoid and cannot reach levels 0 and 1; the published images are 8-bit ones that
 # stay inside. Levels are brought into this range first.
@@ -44,7 +44,7 @@ def fit_reference(
     forward_model: ForwardModel,
     settings: ReferenceSettings,
     generator: torch.Generator,
-    on_step: Callable[[int, int], None] = lambda _step, _steps: None,
+    on_step: OnStep = go_on,
 ) -> Tensor:
     """Return the fitted image (band, H, W) of ``low_res`` (band, h, w).
 
@@ -52,7 +52,7 @@ def fit_reference(
         low_res: levels in any range, finite everywhere.
         valid: (band, h, w); only valid pixels enter the loss.
         generator: where z, its jitter and the first weights come from: the same seed gives the same image.
-        on_step: called with (steps done, steps in all); may raise to stop.
+        on_step: called after each iteration; if it says so, that iterate is the result.
     """
     device = low_res.device
     lowest, highest = low_res.amin(), low_res.amax()
@@ -77,6 +77,7 @@ def fit_reference(
         optimiser.step()
         image = image.detach()
         average = image if step == 0 else torch.lerp(image, average, settings.averaging)
-        on_step(step + 1, settings.iterations)
+        if on_step(step + 1, settings.iterations):
+            break
     result = average if settings.averaging else image
     return (result - LOWEST_LEVEL) / gain + lowest

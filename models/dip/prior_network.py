@@ -1,4 +1,4 @@
-"""The low-res-space network that the fast Deep Image Prior fits to each image.
+"""The trained low-res-space network that the fast Deep Image Prior takes as its prior; its weights are not fitted.
 
 It works on the low-res grid and only its last layer draws high-res pixels (sub-pixel convolution, Shi et al.
 2016), so one step costs a hundredth of the published network's. It does not map noise to an image: it
@@ -9,6 +9,7 @@ weights serves every PSF.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -108,6 +109,6 @@ def load_weights(path: Path) -> PriorNetwork:
         )
         network = PriorNetwork(config)
         network.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in arrays.items()})
-    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path.name} does not hold the weights of a prior network: {error}") from error
     return network

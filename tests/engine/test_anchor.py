@@ -45,12 +45,16 @@ def test_a_constant_image_stays_as_it_is() -> None:
 
 
 def test_it_stops_when_asked_to() -> None:
-    def stop() -> None:
+    rounds: list[int] = []
+
+    def stop(done: int, _in_all: int) -> bool:
+        rounds.append(done)
         raise InterruptedError
 
     model = ForwardModel([GaussianPsf(0.25)], (8, 8), 4)
     with pytest.raises(InterruptedError):
         anchor(torch.rand(1, 8, 8), model, 0.003, stop)
+    assert rounds == [1]
 
 
 def test_the_total_variation_step_lowers_total_variation_and_keeps_the_mean() -> None:

@@ -49,6 +49,7 @@ def run_fake(job_folder: Path) -> RunFake:
         on_event: Callable[[Event], None] = lambda _event: None,
         is_cancelled: Callable[[], bool] = lambda: False,
         silence_limit_s: float = 20.0,
+        is_to_finish: Callable[[], bool] = lambda: False,
     ) -> Finished:
         script = job_folder / "wörker script.py"
         script.write_text(program, encoding="utf-8")
@@ -57,6 +58,7 @@ def run_fake(job_folder: Path) -> RunFake:
             job_folder,
             on_event,
             is_cancelled,
+            is_to_finish=is_to_finish,
             silence_limit_s=silence_limit_s,
             worker_script=script,
         )
@@ -188,6 +190,22 @@ def test_a_cancelled_worker_is_gone_within_two_seconds(run_fake: RunFake, behavi
     with pytest.raises(WorkerCancelled):
         run_fake(GREETING + behaviour, lambda _event: has_started.set(), is_cancelled)
     assert time.monotonic() - cancelled_at[0] < 2.0
+
+
+def test_a_worker_is_told_once_to_finish_and_its_result_is_kept(run_fake: RunFake) -> None:
+    hears = """
+say(event="progress", phase="P", fraction=0.5)
+import select
+told, end = b"", time.monotonic() + 1.0
+while time.monotonic() < end:
+    if select.select([0], [], [], 0.1)[0]:
+        told += os.read(0, 100)
+open(os.path.join(job, "output.npy"), "w").close()
+say(event="finished", report={"told": told.decode()})
+"""
+    phases: list[Event] = []
+    finished = run_fake(GREETING + hears, phases.append, is_to_finish=lambda: Progress("P", 0.5) in phases)
+    assert finished.report == {"told": "finish\n"}
 
 
 def test_what_is_cancelled_before_it_starts_starts_nothing(run_fake: RunFake, job_folder: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from headland.engine.dip import reference
 from headland.engine.dip.educated import WIDTHS, EducatedPrior, FitSettings, best_width
 from headland.engine.dip.reference import ReferenceSettings, fit_reference
 from headland.engine.forward_model import ForwardModel
@@ -41,6 +42,72 @@ def small_network(seed: int = 0) -> PriorNetwork:
 
 def test_the_published_network_has_the_published_number_of_weights() -> None:
     assert sum(weights.numel() for weights in SkipNetwork(SkipConfig()).parameters()) == 2_217_831
+
+
+def test_the_published_settings_are_the_published_ones() -> None:
+    assert ReferenceSettings() == ReferenceSettings(
+        iterations=2000,
+        learning_rate=0.01,
+        noise_channels=32,
+        noise_scale=0.1,
+        noise_jitter_sd=0.03,
+        averaging=0.0,
+    )
+    assert SkipConfig() == SkipConfig(input_channels=32, bands=3, width=128, skip_width=4, depth=5)
+
+
+def test_the_published_network_is_built_of_the_published_parts() -> None:
+    parts = list(SkipNetwork(SkipConfig()).modules())
+    convolutions = [part for part in parts if isinstance(part, torch.nn.Conv2d)]
+    slopes = {part.negative_slope for part in parts if isinstance(part, torch.nn.LeakyReLU)}
+    assert slopes == {0.2}
+    assert {part.mode for part in parts if isinstance(part, torch.nn.Upsample)} == {"bilinear"}
+    assert {part.padding_mode for part in convolutions if part.kernel_size == (3, 3)} == {"reflect"}
+    assert sum(part.stride == (2, 2) for part in convolutions) == 5
+    assert isinstance(parts[-1], torch.nn.Sigmoid)
+
+
+def test_the_published_network_sees_jittered_noise_and_learns_at_the_published_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[torch.Tensor] = []
+    rates: list[float] = []
+
+    class Spy(SkipNetwork):
+        def forward(self, noise: torch.Tensor) -> torch.Tensor:
+            seen.append(noise)
+            return super().forward(noise)
+
+    class SpyAdam(torch.optim.Adam):
+        def __init__(self, parameters: object, lr: float) -> None:
+            rates.append(lr)
+            super().__init__(parameters, lr=lr)
+
+    monkeypatch.setattr(reference, "SkipNetwork", Spy)
+    monkeypatch.setattr(torch.optim, "Adam", SpyAdam)
+    fitted_to_a_ramp(ReferenceSettings(iterations=3))
+    first, second, third = seen
+    assert rates == [0.01]
+    assert first.shape == (1, 32, 24, 24)
+    # Uniform from 0 to .1, with a jitter of its own at every step.
+    assert float(first.mean()) == pytest.approx(0.05, abs=0.003)
+    for earlier, later in ((first, second), (second, third)):
+        assert float((later - earlier).std()) == pytest.approx(0.03 * 2**0.5, rel=0.05)
+
+
+def fitted_to_a_ramp(settings: ReferenceSettings) -> torch.Tensor:
+    """Return what the published method makes of a small ramp."""
+    model = ForwardModel([GaussianPsf(0.25)], (12, 12), 2)
+    low_res = torch.linspace(0.1, 0.8, 144).reshape(1, 12, 12)
+    valid = torch.ones(1, 12, 12, dtype=torch.bool)
+    return fit_reference(low_res, valid, model, settings, torch.Generator().manual_seed(1))
+
+
+def test_averaging_mixes_the_iterates() -> None:
+    first, second = (fitted_to_a_ramp(ReferenceSettings(iterations=count)) for count in (1, 2))
+    averaged = fitted_to_a_ramp(ReferenceSettings(iterations=2, averaging=0.75))
+    assert torch.allclose(averaged, 0.75 * first + 0.25 * second, atol=1e-5)
+    assert not torch.allclose(averaged, second, atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [(32, 64), (37, 51)])
@@ -100,8 +167,11 @@ def test_its_result_agrees_with_the_input() -> None:
     assert float((difference.square().mean(dim=(1, 2)).sqrt() / tile.noise_sd[:, 0, 0]).amax()) < 1.2
 
 
-def farmland_seen_through(mtf: float, *, assumed: float, scale: int) -> Scene:
-    """Rectangular fields as a sensor of ``mtf`` at Nyquist sees them, taken for one of ``assumed``."""
+def farmland_seen_through(mtf: float, *, assumed: float, scale: int, bright_px: int = 0) -> Scene:
+    """Rectangular fields as a sensor of ``mtf`` at Nyquist sees them, taken for one of ``assumed``.
+
+    ``bright_px`` is the side of a square in them that outshines all and is not blurred at all.
+    """
     rng = np.random.default_rng(2)
     truth = np.full((3, 384, 384), 800.0)
     for _ in range(60):
@@ -110,6 +180,7 @@ def farmland_seen_through(mtf: float, *, assumed: float, scale: int) -> Scene:
         truth[:, top : top + height, left : left + width] = rng.uniform(300, 3000, (3, 1, 1))
     low_res = ForwardModel([GaussianPsf(mtf)], (96, 96), 4).degrade(torch.from_numpy(truth).float()).numpy()
     numbers = (low_res + rng.normal(0, 6, low_res.shape)).round().astype(np.uint16)
+    numbers[:, 40 : 40 + bright_px, 50 : 50 + bright_px] = 12000
     return Scene.measure(numbers, np.ones(numbers.shape, dtype=bool), (assumed,) * 3, scale, torch.device("cpu"))
 
 
@@ -119,6 +190,42 @@ def test_the_blur_of_an_image_is_found_whatever_was_assumed(mtf: float, scale: i
     scene = farmland_seen_through(mtf, assumed=0.25, scale=scale)
     fitted = EducatedPrior(load_weights(PRIOR_WEIGHTS), FitSettings(), seed=0).fit(scene)
     assert fitted.psfs[0].sigma_px == pytest.approx(GaussianPsf(mtf).sigma_px, rel=0.12)
+
+
+@pytest.mark.parametrize("bright_px", [1, 3, 8])
+def test_one_bright_object_does_not_speak_for_the_whole_image(bright_px: int) -> None:
+    prior = load_weights(PRIOR_WEIGHTS)
+    plain, outshone = (
+        EducatedPrior(prior, FitSettings(), seed=0).fit(
+            farmland_seen_through(0.15, assumed=0.25, scale=4, bright_px=side_px)
+        )
+        for side_px in (0, bright_px)
+    )
+    assert outshone.psfs[0].sigma_px == pytest.approx(plain.psfs[0].sigma_px, rel=0.15)
+
+
+def test_each_place_of_a_small_scene_is_measured_once_a_round() -> None:
+    steps: list[tuple[int, int]] = []
+    settings = FitSettings(rounds=2, patch_px=24, patches=6)
+
+    def keep(step: int, all_steps: int) -> bool:
+        steps.append((step, all_steps))
+        return False
+
+    EducatedPrior(small_network(), settings, seed=0).fit(scene_of(3, 24, 24), keep)
+    assert steps == [(1, 2), (2, 2)]
+    steps.clear()
+    # Two places: the patch may begin in either of two columns.
+    EducatedPrior(small_network(), settings, seed=0).fit(scene_of(3, 24, 25), keep)
+    assert len(steps) == 4
+
+
+def test_a_fit_that_is_to_finish_keeps_what_it_knows_by_then() -> None:
+    scene, prior = farmland_seen_through(0.4, assumed=0.25, scale=4), load_weights(PRIOR_WEIGHTS)
+    asked: list[int] = []
+    early = EducatedPrior(prior, FitSettings(), seed=0).fit(scene, lambda step, _steps: asked.append(step) or True)
+    assert asked == [1]
+    assert early.psfs[0].mtf_at_nyquist > 0.3
 
 
 def test_the_fit_leaves_the_scene_alone_and_reports_its_steps() -> None:

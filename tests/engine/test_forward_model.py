@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from headland.engine.forward_model import ForwardModel
+from headland.engine.job import LARGEST_MTF, SMALLEST_MTF
 from headland.engine.psf import BicubicPsf, GaussianPsf, LanczosPsf, Psf
 
 PSFS = (GaussianPsf(0.25), GaussianPsf(0.08), GaussianPsf(0.9), LanczosPsf(3), LanczosPsf(2), BicubicPsf())
@@ -91,3 +92,14 @@ def test_damping_trades_agreement_for_less_amplified_noise() -> None:
 def test_an_mtf_outside_zero_to_one_is_refused(mtf: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         GaussianPsf(mtf)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("mtf", [SMALLEST_MTF, LARGEST_MTF])
+def test_every_mtf_that_a_job_may_have_gives_a_model_that_can_be_inverted(mtf: float, scale: int) -> None:
+    model = ForwardModel([GaussianPsf(mtf)], (24, 24), scale)
+    low_res = torch.rand(1, 24, 24, generator=torch.Generator().manual_seed(1))
+    enlarged = model.enlarge(low_res, damping=0.003)
+    assert bool(torch.isfinite(enlarged).all())
+    # No wild amplification either.
+    assert float(enlarged.abs().max()) < 5.0

@@ -25,8 +25,10 @@ from headland.engine.events import (
 )
 from headland.engine.job import (
     JOB_FILE,
+    LARGEST_MTF,
     LARGEST_SEED,
     SCALE_FACTORS,
+    SMALLEST_MTF,
     Device,
     Job,
     JobError,
@@ -53,7 +55,7 @@ jobs = st.builds(
     seed=st.integers(0, LARGEST_SEED),
     sensor=st.sampled_from(Sensor),
     band_names=st.lists(texts, min_size=1).map(tuple),
-    mtf_at_nyquist=st.floats(0.0, 1.0, exclude_min=True, exclude_max=True),
+    mtf_at_nyquist=st.floats(SMALLEST_MTF, LARGEST_MTF),
     pixel_size_m=st.none() | st.tuples(positive, positive),
 )
 events = st.one_of(
@@ -135,6 +137,9 @@ def test_a_damaged_job_file_is_named(saved: Path, damage: bytes) -> None:
         ("band_names", []),
         ("sensor", "custom"),
         ("mtf_at_nyquist", 1.0),
+        ("mtf_at_nyquist", 0.9001),
+        ("mtf_at_nyquist", 1e-9),
+        ("mtf_at_nyquist", float("nan")),
         ("pixel_size_m", [10.0]),
         ("pixel_size_m", 10.0),
         ("surprise", 1),
@@ -154,3 +159,8 @@ def test_a_missing_entry_is_refused(saved: Path, name: str) -> None:
     (saved / JOB_FILE).write_text(json.dumps(content))
     with pytest.raises(JobError):
         Job.load(saved)
+
+
+def test_an_mtf_that_no_sensor_has_is_refused_with_the_limits() -> None:
+    with pytest.raises(JobError, match=r"The MTF at Nyquist is 0\.9999; it must lie between 0\.01 and 0\.9\."):
+        Job(Method.DIP, 2, Preset.FAST, Device.CPU, 0, Sensor.CUSTOM, ("B02",), mtf_at_nyquist=0.9999)

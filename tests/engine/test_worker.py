@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -12,17 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headland.engine.client import LOG_FILE, WorkerCancelled, WorkerFailed, run_worker
-from headland.engine.events import Event, FailureKind, Finished, Progress, Started
+from headland.engine.client import LOG_FILE, WORKER_SCRIPT, WorkerCancelled, WorkerFailed, run_worker
+from headland.engine.events import Event, FailureKind, Finished, Progress, Started, decode
 from headland.engine.job import INPUT_FILE, OUTPUT_FILE, VALID_FILE, Device, Job, Method, Preset, Sensor
 
 ROOT = Path(__file__).resolve().parents[2]
 
 PIPELINE = """
 import time
-class Cancelled(Exception): pass
-class BadInput(ValueError): pass
-def enhance(job, low_res, valid, output, progress, is_cancelled):
+from .progress import BadInput, Cancelled
+def enhance(job, low_res, valid, output, progress, is_cancelled, is_to_finish):
 """
 ENLARGE = "    output[:] = low_res.repeat(job.scale, 1).repeat(job.scale, 2)\n    return {'method': job.method.value}\n"
 
@@ -49,6 +49,7 @@ def enhance(tmp_path: Path, job_folder: Path) -> Enhance:
         on_event: Callable[[Event], None] = lambda _event: None,
         is_cancelled: Callable[[], bool] = lambda: False,
         pipeline: str = PIPELINE,
+        is_to_finish: Callable[[], bool] = lambda: False,
     ) -> Finished:
         engine = tmp_path / "headland-main (1) ä" / "engine"
         engine.mkdir(parents=True)
@@ -56,7 +57,14 @@ def enhance(tmp_path: Path, job_folder: Path) -> Enhance:
         for module in (ROOT / "engine").glob("*.py"):
             shutil.copy(module, engine)
         (engine / "pipeline.py").write_text(pipeline + body, encoding="utf-8")
-        return run_worker(Path(sys.executable), job_folder, on_event, is_cancelled, worker_script=engine / "worker.py")
+        return run_worker(
+            Path(sys.executable),
+            job_folder,
+            on_event,
+            is_cancelled,
+            is_to_finish=is_to_finish,
+            worker_script=engine / "worker.py",
+        )
 
     return run
 
@@ -132,6 +140,44 @@ def test_a_cancelled_worker_says_so_itself_and_leaves_no_output(enhance: Enhance
     events: list[Event] = []
     with pytest.raises(WorkerCancelled):
         enhance(body, events.append, lambda: any(isinstance(event, Progress) for event in events))
+    assert not (job_folder / OUTPUT_FILE).exists()
+
+
+def test_a_worker_that_is_to_finish_tells_its_pipeline_and_keeps_the_result(enhance: Enhance, job_folder: Path) -> None:
+    body = """
+    for step in range(2000):
+        progress('Working', 0.5)
+        if is_to_finish():
+            break
+        time.sleep(0.01)
+    output[:] = 1
+    return {'steps': step}
+"""
+    events: list[Event] = []
+    finished = enhance(body, events.append, is_to_finish=lambda: any(isinstance(event, Progress) for event in events))
+    assert finished.report["steps"] < 1999
+    assert (job_folder / OUTPUT_FILE).exists()
+
+
+def test_the_worker_ends_by_itself_when_nobody_is_left_to_work_for(job_folder: Path) -> None:
+    # The published network on this extent takes minutes.
+    rng = np.random.default_rng(0)
+    np.save(job_folder / INPUT_FILE, rng.integers(500, 3000, (2, 48, 48)).astype(np.uint16))
+    np.save(job_folder / VALID_FILE, np.ones((2, 48, 48), dtype=bool))
+    replace(Job.load(job_folder), method=Method.DIP, preset=Preset.REFERENCE).save(job_folder)
+    command = [sys.executable, "-I", "-B", str(WORKER_SCRIPT), str(job_folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        try:
+            events = (decode(line) for line in worker.stdout)
+            next(event for event in events if isinstance(event, Progress) and event.fraction > 0.0)
+            worker.stdin.close()
+            assert worker.wait(timeout=5.0) == 0
+        finally:
+            worker.kill()
     assert not (job_folder / OUTPUT_FILE).exists()
 
 

@@ -9,6 +9,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
+from torch.nn import functional
 
 from headland.models.card import ModelCard
 from headland.models.decrappify.network import Decrappify
@@ -38,6 +40,45 @@ def test_torch_and_onnx_runtime_agree_at_every_size(
 ) -> None:
     generator = torch.Generator().manual_seed(1)
     assert largest_relative_difference(network, model_file, torch.rand(shape, generator=generator)) <= 1e-3
+
+
+def network_in(model_file: Path) -> Decrappify:
+    """Return torch's network with the weights that the file holds, in whichever precision it holds them."""
+    initializers = {
+        tensor.name.removesuffix("_16_bit"): numpy_helper.to_array(tensor)
+        for tensor in onnx.load(model_file).graph.initializer
+    }
+    network = Decrappify().eval()
+    weights = {name: torch.from_numpy(initializers[name].astype(np.float32)) for name in network.state_dict()}
+    network.load_state_dict(weights)
+    return network
+
+
+def difference_in_effect(network: Decrappify, model_file: Path) -> float:
+    """Return how far torch and ONNX Runtime are apart, relative to what the network changes on blocky fields.
+
+    The network adds to its input: relative to the result, a wrong correction would still look small.
+    """
+    generator = torch.Generator().manual_seed(2)
+    fields = torch.rand(1, 3, 8, 12, generator=generator)
+    enlarged = functional.interpolate(fields, scale_factor=16, mode="bicubic", align_corners=False)
+    with torch.no_grad():
+        expected = network(enlarged)
+    session = onnxruntime.InferenceSession(str(model_file), providers=["CPUExecutionProvider"])
+    found = torch.from_numpy(np.asarray(session.run(None, {session.get_inputs()[0].name: enlarged.numpy()})[0]))
+    return float((found - expected).abs().max() / (expected - enlarged).abs().max())
+
+
+def test_torch_and_onnx_runtime_agree_on_the_shipped_model() -> None:
+    assert difference_in_effect(network_in(export_decrappify.MODEL_FILE), export_decrappify.MODEL_FILE) <= 1e-3
+
+
+@pytest.mark.parametrize("layer", ["encoder.conv1.weight", "refine_quarter.0.conv1.weight", "residual.weight"])
+def test_one_layer_that_is_off_by_a_twentieth_would_be_noticed(layer: str) -> None:
+    network = network_in(export_decrappify.MODEL_FILE)
+    with torch.no_grad():
+        network.get_parameter(layer).mul_(1.05)
+    assert difference_in_effect(network, export_decrappify.MODEL_FILE) > 1e-3
 
 
 def test_the_file_is_small_and_of_a_conservative_opset(model_file: Path) -> None:

@@ -26,6 +26,17 @@ def test_untrained_network_is_the_identity() -> None:
         assert torch.equal(Decrappify()(image), image)
 
 
+@torch.no_grad()
+def test_a_hatch_of_single_pixels_cannot_be_drawn(trained: Decrappify, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, columns = torch.meshgrid(torch.arange(48), torch.arange(48), indexing="ij")
+    hatch = (1.0 - 2.0 * ((rows + columns) % 2)).expand(1, 3, 48, 48)
+    stripes = (1.0 - 2.0 * (rows % 2)).expand(1, 3, 48, 48)
+    image = torch.full((1, 3, 48, 48), 0.5)
+    for pattern in (hatch, stripes):
+        monkeypatch.setattr(trained.residual, "forward", lambda _features, pattern=pattern: pattern)
+        torch.testing.assert_close(trained(image)[..., 1:-1, 1:-1], image[..., 1:-1, 1:-1])
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 2), (7, 7)])
 @torch.no_grad()
 def test_every_multiple_of_16_comes_back_in_its_own_size(trained: Decrappify, size: tuple[int, int]) -> None:
