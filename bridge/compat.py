@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from osgeo import gdal
 from qgis.core import QgsCoordinateReferenceSystem
@@ -16,12 +17,21 @@ def gdal_wkt(crs: QgsCoordinateReferenceSystem) -> str:
     return crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED_GDAL) if crs.isValid() else ""
 
 
-def set_gdal_option(name: str, value: Optional[str]) -> None:
-    """Set one of GDAL's configuration options, in this thread only where that is possible; None for the default.
+@contextmanager
+def gdal_option(name: str, value: str) -> Iterator[None]:
+    """Set one of GDAL's configuration options for a while, in this thread only where that is possible.
 
     GDAL 3.6 is known to have it for threads; the other way goes once that is the oldest one with QGIS.
     """
-    getattr(gdal, "SetThreadLocalConfigOption", gdal.SetConfigOption)(name, value)
+    if hasattr(gdal, "SetThreadLocalConfigOption"):
+        set_option, before = gdal.SetThreadLocalConfigOption, None
+    else:
+        set_option, before = gdal.SetConfigOption, gdal.GetConfigOption(name)
+    set_option(name, value)
+    try:
+        yield
+    finally:
+        set_option(name, before)
 
 
 def close_dataset(dataset: gdal.Dataset) -> None:

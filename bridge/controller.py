@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Optional
 
 from qgis.core import QgsApplication, QgsProject
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
+from .enhance import EnhanceResult
 from .plan import CannotEnhance
 from .prepare import prepare
 from .request import EnhanceRequest
@@ -27,7 +29,7 @@ class EnhanceController(QObject):
     Signals:
         progressed: phase in words, fraction done from 0 to 1.
         finished: EnhanceResult, id of the result's layer.
-        failed: sentence, details.
+        failed: sentence, details. Nothing is left of the work, unless the sentence names a file that is kept.
         cancelled: nothing is left of the work.
     """
 
@@ -89,11 +91,19 @@ class EnhanceController(QObject):
         if task is None:
             return
         if task.result is not None:
-            layer_id = ""
-            if not self._has_project_changed:
-                layer_id = add_result(task.plan, task.result.output, QgsProject.instance()).id()
-            self.finished.emit(task.result, layer_id)
+            self._show(task, task.result)
         elif task.failure is not None:
             self.failed.emit(task.failure.sentence, task.failure.details)
         else:
             self.cancelled.emit()
+
+    def _show(self, task: EnhanceTask, result: EnhanceResult) -> None:
+        layer_id = ""
+        try:
+            if not self._has_project_changed:
+                layer_id = add_result(task.plan, result.output, QgsProject.instance()).id()
+        except Exception:  # noqa: BLE001, whoever waits for a signal must get one
+            sentence = f"The result is kept in {result.output}, but could not be added to the map; add it yourself."
+            self.failed.emit(sentence, traceback.format_exc())
+        else:
+            self.finished.emit(result, layer_id)

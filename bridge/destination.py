@@ -16,6 +16,8 @@ from .plan import CannotEnhance
 
 OUTPUT_EXTENSIONS = (".tif", ".tiff")
 REPORT_EXTENSION = ".report.json"
+# GDAL puts what a GeoTIFF cannot say into a file beside it.
+LONGEST_SIDECAR_ENDING = ".aux.xml"
 _TEMPORARY_NAME = "enhanced.tif"
 
 
@@ -36,6 +38,7 @@ def choose_output(wished: Optional[Path], source_files: Iterable[Path]) -> Path:
         raise CannotEnhance(f"The result is a GeoTIFF, so its file name has to end with .tif, unlike {output.name}.")
     if any(_is_same_file(output, file) for file in source_files):
         raise CannotEnhance(f"{output} is the input itself; choose another file for the result.")
+    _check_name(output, output.name + LONGEST_SIDECAR_ENDING)
     _check_writable(output)
     return output
 
@@ -47,16 +50,21 @@ def choose_report(wished: Optional[Path], output: Path, source_files: Iterable[P
         CannotEnhance: if nothing can be written there.
     """
     if wished is None:
+        _check_name(output, output.stem + REPORT_EXTENSION)
         return output.with_name(output.stem + REPORT_EXTENSION)
     report = Path(os.path.abspath(wished.expanduser()))  # noqa: PTH100, as above
     if any(_is_same_file(report, file) for file in (output, *source_files)):
         raise CannotEnhance(f"{report} is already the input or the result; choose another file for the report.")
+    _check_name(report, report.name)
     _check_writable(report)
     return report
 
 
-def check_room(needs: Iterable[tuple[Path, int]]) -> None:
+def check_room(what: str, needs: Iterable[tuple[Path, int]]) -> None:
     """Check that there is room for so many bytes in each folder; what shares a file system is added up.
+
+    Args:
+        what: what needs them, as the subject of a sentence.
 
     Raises:
         CannotEnhance: if there is not.
@@ -71,8 +79,9 @@ def check_room(needs: Iterable[tuple[Path, int]]) -> None:
         free = shutil.disk_usage(folders[device]).free
         if size > free:
             raise CannotEnhance(
-                f"This needs about {_gigabytes(size)} in {folders[device]}, where {_gigabytes(free)} are free; "
-                "free some space or choose a smaller extent or fewer bands."
+                f"{what} needs about {_gigabytes(size)} in {folders[device]} while it is made, where "
+                f"{_gigabytes(free)} are free; free some space, or choose a smaller extent or scale factor or fewer "
+                "bands."
             )
 
 
@@ -89,6 +98,17 @@ def _check_writable(path: Path) -> None:
     except OSError as error:
         reason = "it is read-only" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else error.strerror
         raise CannotEnhance(f"The folder {folder} cannot be written to ({reason}); choose another one.") from error
+
+
+def _check_name(file: Path, longest_name: str) -> None:
+    """Check that the folder takes ``longest_name``, the longest of the names that come of ``file``."""
+    try:
+        file.with_name(longest_name).lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise CannotEnhance(f"The file name {file.name} is too long; choose a shorter one.") from error
 
 
 def _is_same_file(one: Path, other: Path) -> bool:

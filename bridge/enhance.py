@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shutil
 import tempfile
 import time
 import traceback
@@ -18,16 +17,18 @@ from ..engine.events import Event, Progress, Started
 from ..engine.job import OUTPUT_FILE, VALID_FILE
 from .array_file import open_array
 from .plan import EnhancePlan
+from .private_folder import PrivateFolder, sweep
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
 from .raster_source import SourceUnreadable, read_window
-from .report import compose_report, staged_report
+from .report import StagedReport, compose_report, staged_report
+from .staging import STAGING_PREFIX
 from .version import headland_version
 
 # Which part of the progress bar reading and the worker take; writing has the rest.
 READ_UNTIL = 0.03
 WORK_UNTIL = 0.97
 
-_JOB_FOLDER_PREFIX = "headland-job-"
+JOB_FOLDER_PREFIX = "headland-job-"
 
 
 class EnhanceCancelled(Exception):
@@ -122,6 +123,7 @@ def enhance(
     """
     run = _Run(on_progress, is_cancelled)
     try:
+        _sweep_leftovers(plan)
         with _job_folder() as folder, staged_geotiff(plan.output) as raster, staged_report(plan.report) as report:
             _read(plan, run, folder)
             run.tell("Starting the engine", READ_UNTIL)
@@ -129,12 +131,11 @@ def enhance(
             _write(plan, run, folder, raster)
             summary = compose_report(plan, run.started, finished.report, {**run.seconds, "total": run.total_s})
             report.write(summary)
-            raster.publish()
-            report.publish()
+            _publish(raster, report)
     except WorkerCancelled as error:
         raise EnhanceCancelled from error
     except WorkerFailed as error:
-        raise EnhanceFailed(error.message, error.details) from error
+        raise EnhanceFailed(error.message, _join(error.details, _circumstances(plan, run))) from error
     except (SourceUnreadable, ResultUnwritable) as error:
         raise EnhanceFailed(str(error), traceback.format_exc()) from error
     except OSError as error:
@@ -176,14 +177,50 @@ def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff) ->
             )
 
 
+def _join(*texts: str) -> str:
+    return "\n\n".join(filter(None, texts))
+
+
+def _circumstances(plan: EnhancePlan, run: _Run) -> str:
+    """Say what a bug report needs even if the worker had no time to leave a word."""
+    job, window = plan.job, plan.window
+    facts = {
+        "Headland": headland_version(),
+        "engine": plan.engine_python,
+        "device": "not known yet" if run.started is None else run.started.device,
+        "versions": "not known yet" if run.started is None else run.started.versions,
+        "job": f"{job.method.value}, {job.preset.value}, x{job.scale}, seed {job.seed}",
+        "window": f"{window.width_px} x {window.height_px} pixels, {len(plan.bands)} bands",
+        "seconds": f"{run.total_s:.1f}",
+    }
+    return "\n".join(f"{name}: {fact}" for name, fact in facts.items())
+
+
 @contextmanager
 def _job_folder() -> Iterator[Path]:
     """Yield a new folder that only this user can look into, and remove it with all that is in it."""
-    folder = Path(tempfile.mkdtemp(prefix=_JOB_FOLDER_PREFIX))
+    folder = PrivateFolder(Path(tempfile.gettempdir()), JOB_FOLDER_PREFIX)
     try:
-        yield folder
+        yield folder.path
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
+
+
+def _sweep_leftovers(plan: EnhancePlan) -> None:
+    """Remove what earlier runs left where QGIS crashed."""
+    sweep(Path(tempfile.gettempdir()), JOB_FOLDER_PREFIX)
+    for folder in {plan.output.parent, plan.report.parent}:
+        sweep(folder, STAGING_PREFIX)
+
+
+def _publish(raster: StagedGeotiff, report: StagedReport) -> None:
+    """Give both files their names, or neither."""
+    report.publish()
+    try:
+        raster.publish()
+    except BaseException:
+        report.take_back()
+        raise
 
 
 def _notes(plan: EnhancePlan) -> dict[str, str]:

@@ -19,6 +19,7 @@ from qgis.core import (
     QgsMapLayer,
     QgsPointXY,
     QgsRasterLayer,
+    QgsRasterRange,
     QgsRectangle,
     QgsReferencedRectangle,
 )
@@ -29,13 +30,12 @@ from ..engine.job import Job, JobError
 from .compat import gdal_wkt
 from .destination import check_room, choose_output, choose_report
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
-from .raster_source import BandInfo, RasterInfo, RasterUri, SourceUnreadable, common_dtype, describe
+from .raster_source import BandInfo, ExcludedRange, RasterInfo, RasterUri, SourceUnreadable, common_dtype, describe
 from .request import EnhanceRequest
 
 __all__ = ["CannotEnhance", "EngineMissing", "EnhancePlan", "checked_layer", "prepare"]
 
 SMALLEST_SIDE_PX = 16
-LARGEST_RESULT_SIDE_PX = 30_000
 
 _WEB_DRIVERS = {"WMS", "WMTS", "WCS", "DAAS", "EEDAI", "PLMOSAIC"}
 # Overviews add a third to the result.
@@ -62,7 +62,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     bands = tuple(_as_qgis_shows_it(band, layer) for band in _chosen_bands(name, info, request.bands))
     grid = Grid(info.grid.geotransform, info.grid.width_px, info.grid.height_px, gdal_wkt(layer.crs()))
     window = _window(layer, grid, request.extent, transform_context)
-    _check_size(name, window, window == grid.window, request.scale)
+    _check_size(name, window, window == grid.window)
     job = _job(request, bands, _pixel_size_m(layer.crs(), grid, window, transform_context))
     output = choose_output(request.output, info.files)
     report = choose_report(request.report, output, info.files)
@@ -155,15 +155,36 @@ def _chosen_bands(name: str, info: RasterInfo, wished: tuple[int, ...]) -> tuple
 
 
 def _as_qgis_shows_it(band: BandInfo, layer: QgsRasterLayer) -> BandInfo:
-    """Return the band with what the user declared invalid in the layer's properties, beyond what the file says."""
-    scale = 1.0 if band.scale is None else band.scale
-    offset = 0.0 if band.offset is None else band.offset
-    excluded = []
-    for wished in layer.dataProvider().userNoDataValues(band.number):
-        # QGIS compares values, the file holds digital numbers.
-        ends = ((wished.min() - offset) / scale, (wished.max() - offset) / scale)
-        excluded.append((min(ends), max(ends)))
-    return replace(band, excluded=tuple(excluded))
+    """Return the band with what the layer's properties say of nodata, where the user changed what the file says."""
+    provider = layer.dataProvider()
+    is_switched_off = provider.sourceHasNoDataValue(band.number) and not provider.useSourceNoDataValue(band.number)
+    return replace(
+        band,
+        nodata=None if is_switched_off else band.nodata,
+        excluded=tuple(_in_digital_numbers(wished, band) for wished in provider.userNoDataValues(band.number)),
+    )
+
+
+def _in_digital_numbers(values: QgsRasterRange, band: BandInfo) -> ExcludedRange:
+    """Return a range of values, as QGIS shows them, as one of digital numbers."""
+    # Some files say 0 where they mean none.
+    scale = band.scale if band.scale and math.isfinite(band.scale) else 1.0
+    offset = band.offset if band.offset and math.isfinite(band.offset) else 0.0
+    both = QgsRasterRange.BoundsType.IncludeMinAndMax
+    has_first = values.bounds() in (both, QgsRasterRange.BoundsType.IncludeMin)
+    has_last = values.bounds() in (both, QgsRasterRange.BoundsType.IncludeMax)
+    # Rounding must not lose the end itself; QGIS is as generous.
+    slack = 4 * np.finfo(np.float64).eps
+    # An end that is no number is open.
+    first = -math.inf if math.isnan(values.min()) else values.min()
+    last = math.inf if math.isnan(values.max()) else values.max()
+    first, last = (
+        (end - offset + sign * slack * max(1.0, abs(end), abs(offset))) / scale if math.isfinite(end) else end / scale
+        for end, sign in ((first, -int(has_first)), (last, int(has_last)))
+    )
+    if scale < 0:
+        return ExcludedRange(last, first, has_last, has_first)
+    return ExcludedRange(first, last, has_first, has_last)
 
 
 def _has_usable_type(band: BandInfo) -> bool:
@@ -209,18 +230,13 @@ def _in_crs_of_layer(
     return rectangle
 
 
-def _check_size(name: str, window: Window, is_whole_layer: bool, scale: int) -> None:
+def _check_size(name: str, window: Window, is_whole_layer: bool) -> None:
     size = f"{window.width_px} × {window.height_px} pixels"
     if min(window.width_px, window.height_px) < SMALLEST_SIDE_PX:
         what = f"“{name}” has only {size}" if is_whole_layer else f"The extent holds only {size} of “{name}”"
         raise CannotEnhance(
             f"{what}; at least {SMALLEST_SIDE_PX} × {SMALLEST_SIDE_PX} are needed, so choose a larger "
             f"{'layer' if is_whole_layer else 'extent'}."
-        )
-    if max(window.width_px, window.height_px) * scale > LARGEST_RESULT_SIDE_PX:
-        raise CannotEnhance(
-            f"The result would be {window.width_px * scale} × {window.height_px * scale} pixels, more than the "
-            f"{LARGEST_RESULT_SIDE_PX} a side that are possible; choose a smaller extent or scale factor."
         )
 
 
@@ -267,9 +283,11 @@ def _pixel_size_m(
 
 
 def _check_disk(window: Window, bands: tuple[BandInfo, ...], scale: int, output: Path) -> None:
+    """Check the room for job folder and result: nothing else bounds how large a result can be."""
     pixels = window.width_px * window.height_px * len(bands)
     dtype = common_dtype(bands)
     floats = 4 if np.can_cast(dtype, np.float32, casting="safe") else 8
     job_folder = pixels * (dtype.itemsize + 1) + pixels * scale**2 * floats
     result = int(pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR)
-    check_room([(Path(tempfile.gettempdir()), job_folder), (output.parent, result)])
+    what = f"A result of {window.width_px * scale} × {window.height_px * scale} pixels in {len(bands)} bands"
+    check_room(what, [(Path(tempfile.gettempdir()), job_folder), (output.parent, result)])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +15,17 @@ from osgeo import gdal, gdal_array
 
 from ..engine.grid import Grid
 from .array_file import ArrayReader
-from .compat import close_dataset, set_gdal_option
+from .compat import close_dataset, gdal_option
 from .gdal_errors import GdalError, gdal_failures_raised
-from .raster_source import BandInfo, Metadata, Number, common_dtype, strip_height
+from .nodata import Marking, choose_marking
+from .raster_source import BandInfo, Metadata, Number, common_dtype
+from .result_arrays import TILE_PX, ResultArrays
 from .rounding import keep_off_nodata, to_dtype
+from .staging import Staging
 
-TILE_PX = 256
 # Overviews take this share of the time that writing takes, for the progress bar.
 _OVERVIEW_SHARE = 0.3
-_PARTIAL_PREFIX = ".headland-"
+_PARTIAL_NAME = "result.tif"
 # Files that GDAL reads beside a raster and that would speak of the one that was replaced.
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 
@@ -55,11 +55,6 @@ class ResultDescription:
         """The one data type of all bands: GeoTIFF knows no other way."""
         return common_dtype(self.bands)
 
-    @property
-    def nodata(self) -> Optional[Number]:
-        """The one nodata value of all bands, or None."""
-        return next((band.nodata for band in self.bands if band.nodata is not None), None)
-
 
 @contextmanager
 def staged_geotiff(path: Path) -> Iterator[StagedGeotiff]:
@@ -76,7 +71,7 @@ class StagedGeotiff:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._folder: Optional[Path] = None
+        self._staging: Optional[Staging] = None
 
     def write(
         self,
@@ -90,18 +85,20 @@ class StagedGeotiff:
         Args:
             pixels: (band, row, column), digital numbers, not rounded.
             valid: (band, row / scale, column / scale), True = valid, of the input. Pixels below an invalid one
-                become nodata; without a nodata value a mask inside the file says where they are.
+                become nodata, or a mask inside the file says where they are; see :mod:`.nodata`.
             on_fraction: told how much is done, from 0 to 1; what it raises ends the writing.
 
         Raises:
             ResultUnwritable: if GDAL fails or the engine's numbers are none.
             OSError: if the folder cannot be written to.
         """
-        # On the same file system, so that moving out of it is one step.
-        self._folder = Path(tempfile.mkdtemp(prefix=_PARTIAL_PREFIX, dir=self._path.parent))
-        partial = self._folder / self._path.name
+        self._staging = Staging(self._path)
+        partial = self._staging.path / _PARTIAL_NAME
+        # A mask belongs into the TIFF; a CRS that has no place there goes beside it, also where that is switched off.
+        inside = gdal_option("GDAL_TIFF_INTERNAL_MASK", "YES")
+        beside = gdal_option("GDAL_PAM_ENABLED", "YES")
         try:
-            with gdal_failures_raised() as raise_failure, _mask_inside_the_file():
+            with gdal_failures_raised() as raise_failure, inside, beside:
 
                 def tell(fraction: float) -> None:
                     raise_failure()
@@ -116,33 +113,25 @@ class StagedGeotiff:
             ) from error
 
     def publish(self) -> None:
-        """Give the raster its name; a file of that name is replaced."""
-        if self._folder is None:
+        """Give the raster its name; a file of that name is replaced, with what spoke of it, or nothing changes."""
+        if self._staging is None:
             raise ValueError("nothing was written")
-        partial = self._folder / self._path.name
-        # First of all, because Windows refuses it while the old file is open, and then nothing must have changed.
-        partial.replace(self._path)
-        for ending in _SIDECARS:
-            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
-        # GDAL puts a CRS there that GeoTIFF has no keys for.
-        sidecar = partial.with_name(f"{partial.name}.aux.xml")
-        if sidecar.exists():
-            sidecar.replace(self._path.with_name(sidecar.name))
+        partial = self._staging.path / _PARTIAL_NAME
+        with self._staging.all_or_nothing():
+            for ending in _SIDECARS:
+                target = self._path.with_name(self._path.name + ending)
+                self._staging.set_aside(target)
+                # GDAL puts a CRS there that GeoTIFF has no keys for.
+                sidecar = partial.with_name(partial.name + ending)
+                if sidecar.exists():
+                    self._staging.move(sidecar, target)
+            # Last of all, because it cannot be undone.
+            partial.replace(self._path)
 
     def discard(self) -> None:
         """Remove what was not published."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-
-@contextmanager
-def _mask_inside_the_file() -> Iterator[None]:
-    """Have GDAL put masks into the TIFF and not into a second file."""
-    set_gdal_option("GDAL_TIFF_INTERNAL_MASK", "YES")
-    try:
-        yield
-    finally:
-        set_gdal_option("GDAL_TIFF_INTERNAL_MASK", None)
+        if self._staging is not None:
+            self._staging.remove()
 
 
 def _write(
@@ -152,9 +141,11 @@ def _write(
     valid: ArrayReader,
     on_fraction: Callable[[float], None],
 ) -> None:
-    dataset = _create(path, description)
+    arrays = ResultArrays(pixels, valid)
+    marking = choose_marking(description.bands, description.dtype, arrays)
+    dataset = _create(path, description, marking)
     try:
-        _fill(dataset, description, pixels, valid, lambda done: on_fraction((1 - _OVERVIEW_SHARE) * done))
+        _fill(dataset, description.dtype, marking, arrays, lambda done: on_fraction((1 - _OVERVIEW_SHARE) * done))
         dataset.FlushCache()
         _build_overviews(dataset, description.grid, lambda done: on_fraction(1 - _OVERVIEW_SHARE * (1 - done)))
         dataset.FlushCache()
@@ -165,30 +156,24 @@ def _write(
 
 def _fill(
     dataset: gdal.Dataset,
-    description: ResultDescription,
-    pixels: ArrayReader,
-    valid: ArrayReader,
+    dtype: np.dtype[Any],
+    marking: Marking,
+    arrays: ResultArrays,
     on_fraction: Callable[[float], None],
 ) -> None:
-    """Write the pixels and, if it takes one, the mask."""
-    bands, low_res_height, _ = valid.shape
-    scale = description.grid.height_px // low_res_height
-    # Whole rows of tiles: one that is written twice is compressed twice and leaves a hole in the file.
-    rows_of_tiles = max(1, strip_height(description.grid.width_px, bands) // TILE_PX)
-    strips = list(_strips(low_res_height, rows_of_tiles * TILE_PX // scale))
-    needs_mask = description.nodata is None and not _is_all_valid(valid, strips)
-    if needs_mask:
+    """Write the pixels and, if there is to be one, the mask."""
+    if marking.has_mask:
         dataset.CreateMaskBand(gdal.GMF_PER_DATASET)
-    for top, rows in strips:
-        mask = np.zeros((rows * scale, description.grid.width_px), dtype=np.bool_)
-        for index in range(bands):
-            valid_here = valid.read(index, top, rows).repeat(scale, axis=0).repeat(scale, axis=1)
-            finished = _finish(pixels.read(index, top * scale, rows * scale), valid_here, description)
-            dataset.GetRasterBand(index + 1).WriteArray(finished, 0, top * scale)
-            mask |= valid_here
-        if needs_mask:
-            dataset.GetRasterBand(1).GetMaskBand().WriteArray(mask.astype(np.uint8) * 255, 0, top * scale)
-        on_fraction((top + rows) / low_res_height)
+    for strip in arrays.strips:
+        first_row = arrays.first_row(strip)
+        for index in range(arrays.bands):
+            values, valid = arrays.read(index, strip)
+            dataset.GetRasterBand(index + 1).WriteArray(_finish(values, valid, dtype, marking.nodata), 0, first_row)
+        if marking.has_mask:
+            # It is that of every band.
+            mask = valid.astype(np.uint8) * 255
+            dataset.GetRasterBand(1).GetMaskBand().WriteArray(mask, 0, first_row)
+        on_fraction((strip.top + strip.rows) / arrays.height_px)
 
 
 def _build_overviews(dataset: gdal.Dataset, grid: Grid, on_fraction: Callable[[float], None]) -> None:
@@ -215,7 +200,7 @@ def _build_overviews(dataset: gdal.Dataset, grid: Grid, on_fraction: Callable[[f
 
 
 def _finish(
-    values: NDArray[np.floating[Any]], valid: NDArray[np.bool_], description: ResultDescription
+    values: NDArray[np.floating[Any]], valid: NDArray[np.bool_], dtype: np.dtype[Any], nodata: Optional[Number]
 ) -> NDArray[Any]:
     """Return one band's strip, (row, column), as it is stored."""
     if not np.isfinite(values[valid]).all():
@@ -223,7 +208,6 @@ def _finish(
             "The engine returned pixels that are no numbers; try another method, and please report this."
         )
     values = np.where(valid, values, 0)
-    dtype, nodata = description.dtype, description.nodata
     finished = keep_off_nodata(to_dtype(values, dtype), values, nodata)
     if nodata is None:
         nodata = np.nan if dtype.kind == "f" else 0
@@ -231,17 +215,7 @@ def _finish(
     return finished
 
 
-def _strips(height_px: int, strip_px: int) -> Iterator[tuple[int, int]]:
-    """Yield first row and number of rows of each strip."""
-    for top in range(0, height_px, strip_px):
-        yield top, min(strip_px, height_px - top)
-
-
-def _is_all_valid(valid: ArrayReader, strips: Iterable[tuple[int, int]]) -> bool:
-    return all(valid.read(band, top, rows).all() for top, rows in strips for band in range(valid.shape[0]))
-
-
-def _create(path: Path, description: ResultDescription) -> gdal.Dataset:
+def _create(path: Path, description: ResultDescription, marking: Marking) -> gdal.Dataset:
     grid, dtype = description.grid, description.dtype
     options = [
         "COMPRESS=DEFLATE",
@@ -265,8 +239,8 @@ def _create(path: Path, description: ResultDescription) -> gdal.Dataset:
         dataset.SetMetadataItem(name, value)
     for index, info in enumerate(description.bands, start=1):
         _describe_band(dataset.GetRasterBand(index), info)
-    if description.nodata is not None:
-        dataset.GetRasterBand(1).SetNoDataValue(description.nodata)
+    if marking.nodata is not None:
+        dataset.GetRasterBand(1).SetNoDataValue(marking.nodata)
     return dataset
 
 

@@ -22,6 +22,8 @@ from .gdal_errors import GdalError, gdal_failures_raised
 
 # Pixels of all bands that are in memory at a time.
 STRIP_PIXELS = 1 << 24
+# Nothing that is measured is as large; what is, is a fill value that the file does not declare.
+LARGEST_MEASUREMENT = 1e30
 
 _KEPT_DOMAINS = ("", "IMAGERY")
 # What describes the old file's pixels or layout and not the measurement.
@@ -44,6 +46,26 @@ class RasterUri:
 
 
 @dataclass(frozen=True)
+class ExcludedRange:
+    """Digital numbers that the user declared invalid in QGIS, from ``first`` to ``last``.
+
+    Attributes:
+        has_first, has_last: whether the ends themselves belong to it.
+    """
+
+    first: float
+    last: float
+    has_first: bool = True
+    has_last: bool = True
+
+    def holds(self, pixels: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return where ``pixels`` lie in the range."""
+        from_first = pixels >= self.first if self.has_first else pixels > self.first
+        to_last = pixels <= self.last if self.has_last else pixels < self.last
+        return np.asarray(from_first & to_last)
+
+
+@dataclass(frozen=True)
 class BandInfo:
     """One band as the source describes it.
 
@@ -51,12 +73,12 @@ class BandInfo:
         number: 1-based.
         name: its description, "" if it has none.
         dtype: numpy's name of its data type.
-        nodata: its nodata value as stored, or None.
+        nodata: its nodata value as stored, or None, also where the user switched it off in QGIS.
         scale, offset: to turn digital numbers into values, or None where the source does not say.
         colour: GDAL's colour interpretation.
         is_paletted: whether its numbers stand for colours.
         metadata: domain and items, such as the wavelength.
-        excluded: ranges (first, last) of digital numbers that the user declared invalid in QGIS.
+        excluded: what the user declared invalid in QGIS beyond that.
     """
 
     number: int
@@ -69,7 +91,7 @@ class BandInfo:
     colour: int
     is_paletted: bool
     metadata: Metadata
-    excluded: tuple[tuple[float, float], ...] = ()
+    excluded: tuple[ExcludedRange, ...] = ()
 
     @property
     def is_alpha(self) -> bool:
@@ -140,7 +162,7 @@ def read_window(
     """Write ``input.npy`` and ``valid.npy`` of a job: both (band, row, column), digital numbers and True = valid.
 
     A pixel is invalid where the band's nodata value, the raster's mask, its alpha band or the user says so, and where
-    it is not a finite number.
+    it is not a finite number or so large a float that it can only be a fill value.
 
     Args:
         on_fraction: told how much is done, from 0 to 1; what it raises ends the reading.
@@ -159,7 +181,7 @@ def read_window(
             for strip in window.strips(strip_height(window.width_px, len(bands))):
                 row = strip.row_px - window.row_px
                 for index, band in enumerate(bands):
-                    pixels, valid = _read(dataset.GetRasterBand(band.number), strip, band.excluded)
+                    pixels, valid = _read(dataset.GetRasterBand(band.number), strip, band)
                     raise_failure()
                     pixel_file.write(index, row, pixels)
                     valid_file.write(index, row, valid)
@@ -196,17 +218,19 @@ def _open(uri: RasterUri) -> gdal.Dataset:
     return dataset
 
 
-def _read(
-    band: gdal.Band, window: Window, excluded: tuple[tuple[float, float], ...]
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def _read(band: gdal.Band, window: Window, info: BandInfo) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     where = (window.column_px, window.row_px, window.width_px, window.height_px)
     pixels = band.ReadAsArray(*where)
-    # GDAL's mask stands for nodata, mask band and alpha band alike.
-    valid = band.GetMaskBand().ReadAsArray(*where) != 0
+    if info.nodata is None and band.GetMaskFlags() == gdal.GMF_NODATA:
+        # The user switched the nodata value off.
+        valid = np.ones(pixels.shape, np.bool_)
+    else:
+        # GDAL's mask stands for nodata, mask band and alpha band alike.
+        valid = band.GetMaskBand().ReadAsArray(*where) != 0
     if pixels.dtype.kind == "f":
-        valid &= np.isfinite(pixels)
-    for first, last in excluded:
-        valid &= (pixels < first) | (pixels > last)
+        valid &= np.isfinite(pixels) & (np.abs(pixels) <= LARGEST_MEASUREMENT)
+    for values in info.excluded:
+        valid &= ~values.holds(pixels)
     return pixels, valid
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,10 @@ from qgis.core import Qgis
 
 from ..engine.events import Started
 from .plan import EnhancePlan
+from .staging import Staging
 from .version import headland_version
+
+_PARTIAL_NAME = "report.json"
 
 
 def compose_report(
@@ -78,20 +82,42 @@ def staged_report(path: Path) -> Iterator[StagedReport]:
 
 
 class StagedReport:
-    """A report that is written first and gets its name later, in a step that hardly ever fails."""
+    """A report that is written first and gets its name later."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial = path.with_name(f".{path.name}.partial")
+        self._staging: Optional[Staging] = None
 
     def write(self, report: dict[str, Any]) -> None:
-        """Write ``report`` under a temporary name beside its place."""
-        self._partial.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        """Write ``report`` into a private folder beside its place."""
+        self._staging = Staging(self._path)
+        # JSON has no word for infinity and what is not a number.
+        text = json.dumps(_as_json(report), indent=2, ensure_ascii=False, allow_nan=False)
+        (self._staging.path / _PARTIAL_NAME).write_text(text + "\n", encoding="utf-8")
 
     def publish(self) -> None:
         """Give it its name; a file of that name is replaced."""
-        self._partial.replace(self._path)
+        if self._staging is None:
+            raise ValueError("nothing was written")
+        with self._staging.all_or_nothing():
+            self._staging.set_aside(self._path)
+            self._staging.move(self._staging.path / _PARTIAL_NAME, self._path)
+
+    def take_back(self) -> None:
+        """Undo ``publish``."""
+        if self._staging is not None:
+            self._staging.move_back()
 
     def discard(self) -> None:
         """Remove what was not published."""
-        self._partial.unlink(missing_ok=True)
+        if self._staging is not None:
+            self._staging.remove()
+
+
+def _as_json(value: Any) -> Any:
+    """Return ``value`` with null in place of numbers that are not finite."""
+    if isinstance(value, dict):
+        return {name: _as_json(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

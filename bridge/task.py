@@ -8,7 +8,7 @@ from typing import Optional
 from qgis.core import QgsTask
 from qgis.PyQt.QtCore import pyqtSignal
 
-from .enhance import EnhanceCancelled, EnhanceFailed, EnhanceResult, enhance, unexpected
+from .enhance import EnhanceCancelled, EnhanceFailed, EnhanceResult, enhance
 from .plan import EnhancePlan
 
 
@@ -40,9 +40,6 @@ class EnhanceTask(QgsTask):
             return False
         except EnhanceFailed as failure:
             self.failure = failure
-            return False
-        except Exception as error:  # noqa: BLE001, what escapes from here is lost
-            self.failure = unexpected(error)
             return False
         finally:
             self._has_ended.set()

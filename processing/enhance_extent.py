@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, ClassVar, Optional
 
 from qgis.core import (
+    QgsCoordinateReferenceSystem,
     QgsMapLayer,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
@@ -25,11 +27,11 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QIcon
 
-from ..bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance
+from ..bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance, unexpected
 from ..bridge.prepare import CannotEnhance, EnhancePlan, checked_layer, prepare
 from ..bridge.request import EnhanceRequest
 from ..bridge.result_layer import copy_style
-from ..engine.job import LARGEST_SEED, SCALE_FACTORS, Device, Method, Preset, Sensor
+from ..engine.job import LARGEST_MTF, LARGEST_SEED, SCALE_FACTORS, SMALLEST_MTF, Device, Method, Preset, Sensor
 from .help import LABELS, SHORT_HELP
 
 ICON_FILE = Path(__file__).resolve().parent.parent / "ui" / "icons" / "headland.svg"
@@ -48,6 +50,8 @@ OUTPUT = "OUTPUT"
 REPORT = "REPORT"
 
 _DEFAULTS = EnhanceRequest(layer=None)
+# Four numbers and a CRS; a layer's name may hold brackets too.
+_CRS_IN_EXTENT = re.compile(r"^(?:[^,]+,){3}[^,\[]+\[(.*\S.*)\]\s*$")
 
 
 class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
@@ -98,9 +102,15 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         self._add_choice(SCALE, [str(scale) for scale in SCALE_FACTORS], str(_DEFAULTS.scale))
         self._add_choice(PRESET, [preset.value for preset in Preset], _DEFAULTS.preset.value)
         self._add_choice(SENSOR, [sensor.value for sensor in Sensor], _DEFAULTS.sensor.value)
-        # Its limits are left to the check, whose sentence says more.
         self.addParameter(
-            QgsProcessingParameterNumber(MTF, LABELS[MTF], QgsProcessingParameterNumber.Type.Double, optional=True)
+            QgsProcessingParameterNumber(
+                MTF,
+                LABELS[MTF],
+                QgsProcessingParameterNumber.Type.Double,
+                optional=True,
+                minValue=SMALLEST_MTF,
+                maxValue=LARGEST_MTF,
+            )
         )
         self.addParameter(
             QgsProcessingParameterNumber(
@@ -127,6 +137,8 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         parameters = _with_scale_as_text(parameters)
         try:
             checked_layer(self._layer(parameters, context))
+            # QGIS's own check of its limits does not say what they are.
+            self._mtf(parameters, context)
             is_fine, message = super().checkParameterValues(parameters, context)
             if not is_fine:
                 return False, message
@@ -135,6 +147,8 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             prepare(request, context.transformContext())
         except CannotEnhance as error:
             return False, str(error)
+        except Exception as error:  # noqa: BLE001, QGIS expects an answer, not an exception
+            return False, unexpected(error).sentence
         return True, ""
 
     def prepareAlgorithm(  # noqa: N802
@@ -195,24 +209,49 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
     def _request(
         self, parameters: dict[str, Any], context: QgsProcessingContext, output_context: QgsProcessingContext
     ) -> EnhanceRequest:
-        extent = self.parameterAsExtent(parameters, EXTENT, context)
-        extent_crs = self.parameterAsExtentCrs(parameters, EXTENT, context)
-        has_mtf = parameters.get(MTF) not in (None, "")
         report = self.parameterAsFileOutput(parameters, REPORT, output_context)
         return EnhanceRequest(
             layer=self._layer(parameters, context),
-            extent=None if extent.isNull() else QgsReferencedRectangle(extent, extent_crs),
+            extent=self._extent(parameters, context),
             bands=self._bands(parameters, context),
             method=Method(self.parameterAsEnumString(parameters, METHOD, context)),
             scale=int(self.parameterAsEnumString(parameters, SCALE, context)),
             preset=Preset(self.parameterAsEnumString(parameters, PRESET, context)),
             sensor=Sensor(self.parameterAsEnumString(parameters, SENSOR, context)),
-            mtf_at_nyquist=self.parameterAsDouble(parameters, MTF, context) if has_mtf else None,
+            mtf_at_nyquist=self._mtf(parameters, context),
             seed=self.parameterAsInt(parameters, SEED, context),
             device=Device(self.parameterAsEnumString(parameters, DEVICE, context)),
             output=Path(self.parameterAsOutputLayer(parameters, OUTPUT, output_context)),
             report=Path(report) if report else None,
         )
+
+    def _extent(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Optional[QgsReferencedRectangle]:
+        """Return the extent, None if none is given."""
+        given = parameters.get(EXTENT)
+        text = given.strip() if isinstance(given, str) else ""
+        crs_in_text = _CRS_IN_EXTENT.search(text)
+        if crs_in_text and not QgsCoordinateReferenceSystem(crs_in_text[1]).isValid():
+            # QGIS would take the coordinates for the layer's.
+            raise CannotEnhance(
+                f"“{crs_in_text[1]}” in the extent is no CRS that QGIS knows; give one like EPSG:32618, or none for "
+                "the layer’s own."
+            )
+        extent = self.parameterAsExtent(parameters, EXTENT, context)
+        # A rectangle of zeros counts as none in QGIS, but who wrote one did not mean the whole layer.
+        if extent.isNull() and not text:
+            return None
+        return QgsReferencedRectangle(extent, self.parameterAsExtentCrs(parameters, EXTENT, context))
+
+    def _mtf(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Optional[float]:
+        """Return the MTF at Nyquist, None if none is given."""
+        if parameters.get(MTF) in (None, ""):
+            return None
+        mtf = float(self.parameterAsDouble(parameters, MTF, context))
+        if not SMALLEST_MTF <= mtf <= LARGEST_MTF:
+            raise CannotEnhance(
+                f"The MTF at Nyquist is {mtf:g}; it must lie between {SMALLEST_MTF:g} and {LARGEST_MTF:g}."
+            )
+        return mtf
 
     def _bands(self, parameters: dict[str, Any], context: QgsProcessingContext) -> tuple[int, ...]:
         given = parameters.get(BANDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..engine.job import LARGEST_MTF, SMALLEST_MTF
+
 LABELS = {
     "INPUT": "Raster layer",
     "EXTENT": "Extent (the whole layer if empty)",
@@ -10,7 +12,7 @@ LABELS = {
     "SCALE": "Scale factor",
     "PRESET": "Effort of Deep Image Prior",
     "SENSOR": "Sensor",
-    "MTF": "MTF at Nyquist, between 0 and 1 (custom sensor only)",
+    "MTF": f"MTF at Nyquist, from {SMALLEST_MTF:g} to {LARGEST_MTF:g} (custom sensor only)",
     "SEED": "Seed",
     "DEVICE": "Device",
     "OUTPUT": "Enhanced raster",

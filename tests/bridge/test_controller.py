@@ -12,6 +12,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
 
+from headland.bridge import controller as controller_module
 from headland.bridge.controller import EnhanceController
 from headland.bridge.enhance import EnhanceResult
 from headland.bridge.prepare import CannotEnhance
@@ -182,6 +183,30 @@ def test_a_result_is_not_put_into_another_project(
     assert layer_id == ""
     assert result.output.exists()
     assert not project.mapLayers()
+
+
+def test_a_result_that_cannot_be_shown_is_kept_and_the_next_run_works(
+    controller: EnhanceController,
+    source: QgsRasterLayer,
+    folder: Path,
+    fake_engine: FakeEngine,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise RuntimeError("no layer tree")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(controller_module, "add_result", fail)
+        with qtbot.waitSignal(controller.failed, timeout=TIMEOUT_MS) as failed:
+            controller.start(request(source, folder))
+    sentence, details = failed.args
+    assert str(folder / "schärfer.tif") in sentence
+    assert "no layer tree" in details
+    assert (folder / "schärfer.tif").exists()
+    assert not controller.is_running
+    with qtbot.waitSignal(controller.finished, timeout=TIMEOUT_MS):
+        controller.start(request(source, folder))
 
 
 def test_the_result_may_replace_a_file_that_is_on_the_map(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,17 +16,24 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 from osgeo import gdal, osr
-from qgis.core import QgsCoordinateTransformContext, QgsRasterLayer, QgsRectangle, QgsReferencedRectangle
+from qgis.core import (
+    QgsCoordinateTransformContext,
+    QgsRasterLayer,
+    QgsRasterRange,
+    QgsRectangle,
+    QgsReferencedRectangle,
+)
 
 from headland.bridge import enhance as enhance_module
-from headland.bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance
+from headland.bridge.enhance import JOB_FOLDER_PREFIX, EnhanceCancelled, EnhanceFailed, enhance
 from headland.bridge.prepare import EnhancePlan, prepare
 from headland.bridge.request import EnhanceRequest
+from headland.bridge.staging import STAGING_PREFIX
 from headland.engine.client import run_worker
 from headland.engine.job import Method
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import MakeLayer, UseEngine
-from headland.tests.support.rasters import CUSTOM_CRS, read_raster
+from headland.tests.support.rasters import CUSTOM_CRS, read_raster, read_valid
 
 MakePlan = Callable[..., EnhancePlan]
 
@@ -86,6 +96,34 @@ def test_the_real_worker_keeps_nodata_corners_and_a_custom_crs(make_layer: MakeL
     expected.SetFromUserInput(CUSTOM_CRS)
     assert dataset.GetSpatialRef().IsSame(expected, ["IGNORE_DATA_AXIS_TO_SRS_AXIS_MAPPING=YES"])
     assert dataset.GetRasterBand(1).GetScale() == 0.001
+
+
+def test_what_the_user_declared_invalid_in_one_band_alone_is_invalid_there_alone(
+    fake_engine: FakeEngine, make_plan: MakePlan, make_layer: MakeLayer
+) -> None:
+    values = np.full((2, 20, 20), 500, np.uint16)
+    values[:, 3, 4] = 7
+    layer = make_layer(values)
+    layer.dataProvider().setUserNoDataValue(2, [QgsRasterRange(7, 7)])
+    plan = make_plan(layer)
+    carry_out(plan)
+    assert np.argwhere(~read_valid(plan.output)).tolist() == [[1, 6, 8], [1, 6, 9], [1, 7, 8], [1, 7, 9]]
+
+
+def test_a_fill_value_that_the_file_does_not_declare_becomes_nodata_like_what_is_no_number(
+    make_plan: MakePlan, make_layer: MakeLayer
+) -> None:
+    values = np.full((1, 24, 24), 0.4, np.float32)
+    values[0, 12:] = 0.2
+    values[0, :3, :3] = -3.4e38
+    values[0, -1, -1] = np.nan
+    plan = make_plan(make_layer(values))
+    carry_out(plan)
+    expected = (values > 0).repeat(2, axis=1).repeat(2, axis=2)
+    np.testing.assert_array_equal(read_valid(plan.output), expected)
+    sharper = read_raster(plan.output)[expected]
+    assert 0.1 < sharper.min() < sharper.max() < 0.5
+    json.loads(plan.report.read_text(encoding="utf-8"), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
 
 
 def test_every_phase_is_told_in_words_and_in_order(fake_engine: FakeEngine, make_plan: MakePlan) -> None:
@@ -193,18 +231,66 @@ def test_an_old_result_stands_until_the_new_one_is_whole(
 def test_a_report_that_cannot_be_written_leaves_no_result_either(
     fake_engine: FakeEngine, make_plan: MakePlan, folder: Path
 ) -> None:
-    plan = make_plan()
-    before = sorted(folder.iterdir())
-    blocker = folder / f".{plan.report.name}.partial"
+    reports = folder / "reports"
+    reports.mkdir()
+    plan = make_plan(report=reports / "report.json")
+    before = sorted(folder.rglob("*"))
 
     def block(phase: str, fraction: float) -> None:
         if fraction == 1.0:
-            blocker.mkdir(exist_ok=True)
+            reports.rename(folder / "elsewhere")
 
     with pytest.raises(EnhanceFailed, match="could not be read or written"):
         enhance(plan, block, lambda: False)
-    blocker.rmdir()
-    assert sorted(folder.iterdir()) == before
+    (folder / "elsewhere").rename(reports)
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("blocked", ["output", "report"])
+@pytest.mark.parametrize("is_there_an_old_one", [False, True])
+def test_result_and_report_get_their_names_together_or_not_at_all(
+    fake_engine: FakeEngine,
+    make_plan: MakePlan,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    blocked: str,
+    is_there_an_old_one: bool,
+) -> None:
+    plan = make_plan()
+    if is_there_an_old_one:
+        for file in (plan.output, plan.report):
+            file.write_text("old")
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    replace, target = Path.replace, getattr(plan, blocked)
+
+    def refuse(self: Path, path: Path) -> Path:
+        # As Windows does while another program has the file open.
+        if path == target and self.suffix == target.suffix:
+            raise PermissionError(13, "Permission denied", str(self), None, str(path))
+        return replace(self, path)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(EnhanceFailed, match="may be open in a layer or another program"):
+        carry_out(plan)
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_what_a_crash_left_is_swept_up_by_the_next_run(
+    fake_engine: FakeEngine, make_plan: MakePlan, folder: Path, job_folders: Path
+) -> None:
+    left = [leave_behind(job_folders, JOB_FOLDER_PREFIX), leave_behind(folder, STAGING_PREFIX)]
+    carry_out(make_plan())
+    assert [path.exists() for path in left] == [False, False]
+
+
+def leave_behind(parent: Path, prefix: str) -> Path:
+    """Leave a folder as a process does that was killed two days ago."""
+    code = f"import os; from headland.bridge.private_folder import PrivateFolder; from pathlib import Path; \
+print(PrivateFolder(Path({str(parent)!r}), {prefix!r}).path, flush=True); os._exit(1)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    folder = Path(run.stdout.strip())
+    os.utime(folder, (time.time() - 2 * 86400,) * 2)
+    return folder
 
 
 def test_a_source_that_goes_away_after_the_check_is_a_sentence(fake_engine: FakeEngine, make_plan: MakePlan) -> None:

@@ -203,15 +203,34 @@ def test_a_scale_that_is_not_offered(make_layer: MakeLayer) -> None:
     assert "2 or 4" in sentence(make_layer(), scale=3)
 
 
-def test_a_result_that_is_too_large(make_raster: MakeRaster, folder: Path) -> None:
-    large = folder / "large.vrt"
-    gdal.Translate(str(large), str(make_raster()), format="VRT", width=8000, height=100).FlushCache()
-    assert "32000 × 400 pixels" in sentence(QgsRasterLayer(str(large), "Large"))
+def test_a_whole_sentinel_2_tile_may_be_enhanced_by_four_if_the_disk_has_room(
+    make_raster: MakeRaster, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = folder / "tile.vrt"
+    gdal.Translate(str(large), str(make_raster(bands=4)), format="VRT", width=10980, height=10980).FlushCache()
+    layer = QgsRasterLayer(str(large), "Tile")
+    monkeypatch.setattr(destination.shutil, "disk_usage", lambda _path: SimpleNamespace(free=10**12))
+    assert plan_of(layer).output_grid.width_px == 43920
+    monkeypatch.setattr(destination.shutil, "disk_usage", lambda _path: SimpleNamespace(free=10**9))
+    assert "A result of 43920 × 43920 pixels in 4 bands needs about 52.9 GB" in sentence(layer)
 
 
 def test_a_disk_without_room(make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(destination.shutil, "disk_usage", lambda _path: SimpleNamespace(free=1000))
     assert "are free" in sentence(make_layer())
+
+
+@pytest.mark.parametrize("longest", [".tif.aux.xml", ".report.json"], ids=["GDAL's file", "the report"])
+def test_a_file_name_that_leaves_no_room_for_what_comes_beside_it(
+    make_layer: MakeLayer, folder: Path, longest: str
+) -> None:
+    stem = "x" * (255 - len(longest))
+    assert plan_of(make_layer(), output=folder / f"{stem}.tif").output.stem == stem
+    assert "too long" in sentence(make_layer(), output=folder / f"x{stem}.tif")
+
+
+def test_a_report_whose_name_is_too_long(make_layer: MakeLayer, folder: Path) -> None:
+    assert "too long" in sentence(make_layer(), report=folder / ("x" * 300))
 
 
 def test_a_missing_engine_environment(make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -288,4 +307,51 @@ def test_an_existing_output_may_be_replaced_even_if_it_is_on_the_map(make_layer:
 def test_what_the_user_declared_invalid_in_qgis_is_excluded(make_layer: MakeLayer) -> None:
     layer = make_layer(scale=0.5, offset=10.0)
     layer.dataProvider().setUserNoDataValue(1, [QgsRasterRange(10.0, 10.0), QgsRasterRange(100.0, 200.0)])
-    assert plan_of(layer).bands[0].excluded == ((0.0, 0.0), (180.0, 380.0))
+    zero, range_ = plan_of(layer).bands[0].excluded
+    assert (zero.first, zero.last) == pytest.approx((0.0, 0.0), abs=1e-9)
+    assert (range_.first, range_.last) == pytest.approx((180.0, 380.0))
+
+
+def is_invalid(layer: QgsRasterLayer, *numbers: float) -> list[bool]:
+    (values,) = plan_of(layer).bands[0].excluded
+    return values.holds(np.array(numbers)).tolist()
+
+
+@pytest.mark.parametrize("scale", [0.1, -0.1])
+def test_the_ends_of_what_the_user_excluded_belong_to_it_as_he_said(make_layer: MakeLayer, scale: float) -> None:
+    layer = make_layer(scale=scale)
+    sign = 1 if scale > 0 else -1
+    for bounds, first, last in (
+        (QgsRasterRange.BoundsType.IncludeMinAndMax, True, True),
+        (QgsRasterRange.BoundsType.IncludeMin, True, False),
+        (QgsRasterRange.BoundsType.IncludeMax, False, True),
+        (QgsRasterRange.BoundsType.Exclusive, False, False),
+    ):
+        # 0.3 / 0.1 is less than 3.
+        layer.dataProvider().setUserNoDataValue(1, [QgsRasterRange(0.3, 0.5, bounds)])
+        assert is_invalid(layer, sign * 2, sign * 4, sign * 6) == [False, True, False]
+        assert is_invalid(layer, sign * 5) == [last]
+        if first:
+            assert is_invalid(layer, sign * 3) == [True]
+
+
+def test_an_open_end_of_what_the_user_excluded_is_open(make_layer: MakeLayer) -> None:
+    layer = make_layer()
+    nan = float("nan")
+    layer.dataProvider().setUserNoDataValue(1, [QgsRasterRange(nan, 10.0)])
+    assert is_invalid(layer, -1e12, 10.0, 11.0) == [True, True, False]
+    layer.dataProvider().setUserNoDataValue(1, [QgsRasterRange(10.0, nan)])
+    assert is_invalid(layer, 9.0, 10.0, 1e12) == [False, True, True]
+
+
+@pytest.mark.parametrize("scale", [0.0, float("nan")])
+def test_a_scale_that_is_none_counts_as_one(make_raster: MakeRaster, scale: float) -> None:
+    layer = QgsRasterLayer(str(make_raster(scale=scale)), "Fields")
+    layer.dataProvider().setUserNoDataValue(1, [QgsRasterRange(10.0, 20.0)])
+    assert is_invalid(layer, 9.0, 15.0, 21.0) == [False, True, False]
+
+
+def test_a_nodata_value_that_the_user_switched_off_is_none(make_layer: MakeLayer) -> None:
+    layer = make_layer(bands=2, nodata=7)
+    layer.dataProvider().setUseSourceNoDataValue(2, False)
+    assert [band.nodata for band in plan_of(layer).bands] == [7, None]

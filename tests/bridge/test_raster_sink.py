@@ -18,9 +18,10 @@ from headland.bridge.raster_sink import ResultDescription, ResultUnwritable, sta
 from headland.bridge.raster_source import BandInfo, RasterInfo, RasterUri, describe
 from headland.engine.grid import Window
 from headland.tests.support.fixtures import MakeRaster
-from headland.tests.support.rasters import CUSTOM_CRS, ODD_CRS, read_raster
+from headland.tests.support.rasters import CUSTOM_CRS, ODD_CRS, read_nodata, read_raster, read_valid
 
 Write = Callable[..., Path]
+Change = Callable[[tuple[BandInfo, ...]], tuple[BandInfo, ...]]
 
 
 def enlarged(values: NDArray[Any], scale: int = 2) -> NDArray[Any]:
@@ -39,23 +40,34 @@ def write(folder: Path, tmp_path: Path) -> Write:
         scale: int = 2,
         bands: tuple[int, ...] = (),
         on_fraction: Callable[[float], None] = lambda _fraction: None,
+        change: Change = lambda bands: bands,
+        name: str = "ergebnis.tif",
+        crs: str = "",
     ) -> Path:
         info = describe(RasterUri(str(source)))
+        if crs:
+            info = replace(info, grid=replace(info.grid, crs_wkt=wkt_of(crs)))
         chosen = tuple(info.bands[number - 1] for number in bands) or info.bands
         values = read_raster(source)[[band.number - 1 for band in chosen]]
         np.save(tmp_path / "pixels.npy", enlarged(values, scale).astype(float) if pixels is None else pixels)
         np.save(tmp_path / "valid.npy", np.ones(values.shape, bool) if valid is None else valid)
-        output = folder / "ergebnis.tif"
+        output = folder / name
         with (
             open_array(tmp_path / "pixels.npy") as pixel_file,
             open_array(tmp_path / "valid.npy") as valid_file,
             staged_geotiff(output) as raster,
         ):
-            raster.write(describe_result(info, chosen, scale), pixel_file, valid_file, on_fraction)
+            raster.write(describe_result(info, change(chosen), scale), pixel_file, valid_file, on_fraction)
             raster.publish()
         return output
 
     return write
+
+
+def wkt_of(crs: str) -> str:
+    reference = osr.SpatialReference()
+    reference.SetFromUserInput(crs)
+    return reference.ExportToWkt(["FORMAT=WKT2"])
 
 
 def describe_result(info: RasterInfo, bands: tuple[BandInfo, ...], scale: int) -> ResultDescription:
@@ -261,10 +273,106 @@ def test_pixels_that_are_no_numbers_do_not_matter_below_nodata(make_raster: Make
     assert (read_raster(write(source, pixels, valid))[0, 4:6, 4:6] == 0).all()
 
 
-def test_bands_with_different_nodata_share_the_first_one(make_raster: MakeRaster, folder: Path) -> None:
-    info = describe(RasterUri(str(make_raster(bands=2))))
-    bands = (replace(info.bands[0], nodata=None), replace(info.bands[1], nodata=7))
-    assert describe_result(info, bands, 2).nodata == 7
+def mixed_nodata(*nodata: Optional[float]) -> Change:
+    """Give the bands nodata values that differ, as those of a virtual raster may."""
+    return lambda bands: tuple(replace(band, nodata=value) for band, value in zip(bands, nodata))
+
+
+def test_a_measurement_is_not_touched_by_the_nodata_value_of_another_band(
+    make_raster: MakeRaster, write: Write
+) -> None:
+    values = np.full((2, 20, 20), 50, np.uint16)
+    values[1, :9] = 0
+    source = make_raster(values)
+    output = write(source, change=mixed_nodata(0, None))
+    np.testing.assert_array_equal(read_raster(output), enlarged(values))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "chosen"),
+    [
+        ("uint16", (None, None), 0),
+        ("int16", (None, None), -32768),
+        ("float32", (None, None), np.nan),
+        ("uint16", (0, None), 0),
+        ("uint16", (None, 9), 9),
+        ("float32", (-9999.0, None), -9999.0),
+        ("float32", (0.0, np.nan), 0.0),
+    ],
+)
+def test_bands_that_are_invalid_in_different_places_get_a_nodata_value_that_no_pixel_has(
+    make_raster: MakeRaster, write: Write, dtype: str, nodata: tuple[Any, ...], chosen: float
+) -> None:
+    source = make_raster(bands=2, dtype=dtype)
+    valid = np.ones((2, 32, 40), bool)
+    valid[0, :3, :5] = valid[1, 20:] = False
+    output = write(source, valid=valid, change=mixed_nodata(*nodata))
+    np.testing.assert_equal(read_nodata(output), [chosen, chosen])
+    np.testing.assert_array_equal(read_valid(output), enlarged(valid))
+    np.testing.assert_array_equal(read_raster(output)[enlarged(valid)], enlarged(read_raster(source))[enlarged(valid)])
+
+
+def test_a_nodata_value_that_a_pixel_has_gives_way_to_one_that_none_has(make_raster: MakeRaster, write: Write) -> None:
+    values = np.full((2, 20, 20), 50, np.uint8)
+    values[1, 5] = 0
+    valid = np.ones((2, 20, 20), bool)
+    valid[0, 3, 4] = False
+    output = write(make_raster(values), valid=valid, change=mixed_nodata(0, None))
+    assert read_nodata(output) == [255, 255]
+    assert (read_raster(output)[1, 10:12] == 0).all()
+
+
+def test_a_type_whose_values_are_all_used_loses_as_few_as_possible(make_raster: MakeRaster, write: Write) -> None:
+    values = np.arange(512, dtype=np.uint16).astype(np.uint8).reshape(2, 16, 16)
+    values[0, :2] = 255
+    valid = np.ones((2, 16, 16), bool)
+    valid[0, 9, 9] = False
+    output = write(make_raster(values), valid=valid)
+    assert read_nodata(output) == [0, 0]
+    changed = read_raster(output)[enlarged(valid)] != enlarged(values)[enlarged(valid)]
+    assert set(enlarged(values)[enlarged(valid)][changed].tolist()) == {0}
+
+
+def test_a_raster_that_cannot_replace_the_old_one_leaves_that_one_with_all_that_spoke_of_it(
+    make_raster: MakeRaster, write: Write, folder: Path
+) -> None:
+    source = make_raster(crs=ODD_CRS)
+    target = folder / "ergebnis.tif"
+    target.mkdir()
+    (folder / "ergebnis.tif.aux.xml").write_text("old")
+    (folder / "ergebnis.tif.ovr").write_text("old too")
+    before = sorted(folder.iterdir())
+    with pytest.raises(OSError, match="ergebnis"):
+        write(source)
+    assert sorted(folder.iterdir()) == before
+    assert (folder / "ergebnis.tif.aux.xml").read_text() == "old"
+    assert (folder / "ergebnis.tif.ovr").read_text() == "old too"
+
+
+def test_a_name_as_long_as_the_file_system_takes_is_no_obstacle(make_raster: MakeRaster, write: Write) -> None:
+    name = "x" * (255 - len(".tif.aux.xml")) + ".tif"
+    output = write(make_raster(crs=ODD_CRS), name=name)
+    assert gdal.Open(str(output)).GetSpatialRef() is not None
+
+
+def test_a_crs_that_geotiff_cannot_say_survives_also_where_files_beside_rasters_are_switched_off(
+    make_raster: MakeRaster, write: Write
+) -> None:
+    source = make_raster(crs=ODD_CRS)
+    gdal.SetConfigOption("GDAL_PAM_ENABLED", "NO")
+    try:
+        # The source's CRS lies beside it, too, and is not read now.
+        output = write(source, crs=ODD_CRS)
+        assert gdal.GetConfigOption("GDAL_PAM_ENABLED") == "NO"
+    finally:
+        gdal.SetConfigOption("GDAL_PAM_ENABLED", None)
+    assert gdal.Open(str(output)).GetSpatialRef() is not None
+
+
+def test_a_result_may_be_wider_than_30_000_pixels(make_raster: MakeRaster, write: Write) -> None:
+    source = make_raster(np.arange(11_000 * 16, dtype=np.uint16).reshape(1, 16, 11_000))
+    output = write(source, scale=4)
+    np.testing.assert_array_equal(read_raster(output), enlarged(read_raster(source), 4))
 
 
 def test_windows_are_small_enough_for_memory() -> None:

@@ -11,7 +11,7 @@ import pytest
 from osgeo import gdal
 
 from headland.bridge import raster_source
-from headland.bridge.raster_source import RasterUri, SourceUnreadable, describe, read_window
+from headland.bridge.raster_source import ExcludedRange, RasterUri, SourceUnreadable, describe, read_window
 from headland.engine.grid import Window
 from headland.tests.support.fixtures import MakeRaster
 from headland.tests.support.rasters import fields, read_raster
@@ -57,6 +57,16 @@ def test_what_is_no_finite_number_is_invalid(make_raster: MakeRaster, folder: Pa
     np.testing.assert_array_equal(valid, np.isfinite(values))
 
 
+@pytest.mark.parametrize("fill", [-3.4e38, 3.4028235e38, 1e35])
+def test_a_fill_value_that_the_file_does_not_declare_is_invalid(
+    make_raster: MakeRaster, folder: Path, fill: float
+) -> None:
+    values = fields(1, 20, 20, "float32")
+    values[0, 3, 4] = fill
+    _, valid = read(make_raster(values), folder, Window(0, 0, 20, 20))
+    assert np.argwhere(~valid).tolist() == [[0, 3, 4]]
+
+
 def test_a_nodata_value_that_is_no_number_is_invalid(make_raster: MakeRaster, folder: Path) -> None:
     values = fields(1, 20, 20, "float32")
     values[0, :4] = np.nan
@@ -83,9 +93,37 @@ def test_where_the_alpha_band_is_transparent_nothing_is_valid(make_raster: MakeR
 def test_what_the_user_excluded_is_invalid(make_raster: MakeRaster, folder: Path) -> None:
     values = np.arange(400, dtype=np.uint16).reshape(1, 20, 20)
     uri = RasterUri(str(make_raster(values)))
-    band = replace(describe(uri).bands[0], excluded=((0.0, 0.0), (100.0, 120.0)))
+    excluded = (
+        ExcludedRange(0.0, 0.0),
+        ExcludedRange(100.0, 120.0),
+        ExcludedRange(200.0, 220.0, has_first=False, has_last=False),
+        ExcludedRange(390.0, np.inf, has_last=False),
+    )
+    band = replace(describe(uri).bands[0], excluded=excluded)
     read_window(uri, Window(0, 0, 20, 20), [band], folder, lambda _fraction: None)
-    np.testing.assert_array_equal(~np.load(folder / "valid.npy"), (values == 0) | ((values >= 100) & (values <= 120)))
+    invalid = {0, *range(100, 121), *range(201, 220), *range(390, 400)}
+    assert set(values[~np.load(folder / "valid.npy")].tolist()) == invalid
+
+
+def test_a_nodata_value_that_was_switched_off_is_a_measurement(make_raster: MakeRaster, folder: Path) -> None:
+    values = fields(1, 20, 20)
+    values[0, :4] = 0
+    uri = RasterUri(str(make_raster(values, nodata=0)))
+    switched_off = replace(describe(uri).bands[0], nodata=None)
+    read_window(uri, Window(0, 0, 20, 20), [switched_off], folder, lambda _fraction: None)
+    assert np.load(folder / "valid.npy").all()
+
+
+def test_a_mask_holds_also_where_there_is_no_nodata_value(make_raster: MakeRaster, folder: Path) -> None:
+    path = make_raster(fields(2, 20, 20))
+    dataset = gdal.Open(str(path), gdal.GA_Update)
+    # A mask that GDAL makes of a combination of all bands' values.
+    dataset.SetMetadataItem("NODATA_VALUES", "0 0")
+    dataset.WriteArray(np.zeros((2, 5, 5), np.uint16), 0, 0)
+    dataset = None
+    _, valid = read(path, folder, Window(0, 0, 20, 20), (1, 2))
+    assert not valid[:, :5, :5].any()
+    assert valid.sum() == 2 * (400 - 25)
 
 
 def test_bands_of_different_types_get_one_that_holds_all(make_raster: MakeRaster, folder: Path) -> None:

@@ -23,6 +23,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
+from headland.processing import enhance_extent
 from headland.processing.provider import HeadlandProvider
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import MakeLayer, MakeRaster, UseEngine
@@ -223,6 +224,25 @@ class TestBadInput:
     def test_an_extent_that_does_not_touch(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
         assert "does not touch" in refusal(algorithm, INPUT=make_layer(), EXTENT="0,100,0,100 [EPSG:32618]")
 
+    def test_an_extent_in_a_crs_that_nobody_knows(
+        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer
+    ) -> None:
+        for crs in ("EPSG:99999999", "somewhere"):
+            text = refusal(algorithm, INPUT=make_layer(), EXTENT=f"443100,443300,4179000,4179200 [{crs}]")
+            assert f"“{crs}” in the extent is no CRS" in text
+
+    @pytest.mark.parametrize("extent", ["0,0,0,0 [EPSG:32618]", "0,0,0,0", "5,5,5,5", "nan,nan,nan,nan [EPSG:32618]"])
+    def test_an_extent_without_an_area(
+        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, extent: str
+    ) -> None:
+        assert "extent is empty" in refusal(algorithm, INPUT=make_layer(), EXTENT=extent)
+
+    def test_what_nobody_foresaw_is_a_sentence_too(
+        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(enhance_extent, "prepare", lambda *_arguments: 1 / 0)
+        assert "unexpected error (ZeroDivisionError)" in refusal(algorithm, INPUT=make_layer())
+
     def test_a_paletted_raster(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
         assert "paletted" in refusal(algorithm, INPUT=make_layer(dtype="uint8", palette=True))
 
@@ -247,7 +267,11 @@ class TestBadInput:
 
     def test_a_custom_sensor_without_mtf(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
         assert "MTF" in refusal(algorithm, INPUT=make_layer(), SENSOR="custom")
-        assert "MTF" in refusal(algorithm, INPUT=make_layer(), SENSOR="custom", MTF=1.0)
+        for mtf in (0.0, 0.005, 0.91, 1.0):
+            text = refusal(algorithm, INPUT=make_layer(), SENSOR="custom", MTF=mtf)
+            assert text == f"The MTF at Nyquist is {mtf:g}; it must lie between 0.01 and 0.9."
+        for mtf in (0.01, 0.9):
+            assert refusal(algorithm, INPUT=make_layer(), SENSOR="custom", MTF=mtf) == ""
 
     def test_a_word_that_is_no_choice(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
         assert "METHOD" in refusal(algorithm, INPUT=make_layer(), METHOD="magic")
@@ -256,6 +280,7 @@ class TestBadInput:
         self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer
     ) -> None:
         assert refusal(algorithm, INPUT=make_layer()) == ""
+        assert refusal(algorithm, INPUT=make_layer(), EXTENT="") == ""
 
 
 def test_an_mtf_for_a_known_sensor_is_ignored_with_a_warning(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:

@@ -101,3 +101,16 @@ def read_raster(path: Path) -> NDArray[Any]:
     """Return the raster's digital numbers, (band, row, column)."""
     values = gdal.Open(str(path)).ReadAsArray()
     return values if values.ndim == 3 else values[np.newaxis]
+
+
+def read_valid(path: Path) -> NDArray[np.bool_]:
+    """Return where the raster is valid, (band, row, column), as nodata value or mask say."""
+    dataset = gdal.Open(str(path))
+    bands = range(1, dataset.RasterCount + 1)
+    return np.stack([dataset.GetRasterBand(band).GetMaskBand().ReadAsArray() > 0 for band in bands])
+
+
+def read_nodata(path: Path) -> list[Optional[float]]:
+    """Return the nodata value of each band."""
+    dataset = gdal.Open(str(path))
+    return [dataset.GetRasterBand(band).GetNoDataValue() for band in range(1, dataset.RasterCount + 1)]
