@@ -5,6 +5,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 BUILD ?= build
+ifneq ($(words $(BUILD)),1)
+$(error BUILD is "$(BUILD)"; make takes a space for the end of a name, so choose a folder without one)
+endif
 # QGIS's bindings belong to the system's Python, whatever other python3 comes first on PATH.
 SYSTEM_PYTHON ?= /usr/bin/python3
 
@@ -21,13 +24,15 @@ PARAMETERS := INPUT EXTENT BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE OUTP
 # Tests and type checks import the plugin as the package headland, whatever this folder is called.
 export PYTHONPATH := $(BUILD_PATH)/path
 export MYPYPATH := $(BUILD_PATH)/path
+# What QGIS loads and what the scripts import is this checkout, where nothing is to be left.
+export PYTHONDONTWRITEBYTECODE := 1
 # Threads that spin while they wait starve each other on a small machine.
 export OMP_WAIT_POLICY := PASSIVE
 export RUFF_CACHE_DIR := $(BUILD_PATH)/ruff-cache
 export MYPY_CACHE_DIR := $(BUILD_PATH)/mypy-cache
 PYTEST := -m pytest -o cache_dir="$(BUILD_PATH)/pytest-cache"
 export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD_PATH)/hypothesis
-ENGINE_TESTS := tests/engine tests/models
+ENGINE_TESTS := tests/engine tests/models tests/benchmarks
 QGIS_TESTS := tests/bridge tests/ui tests/processing tests/end_to_end
 RULE_TESTS := tests/engine/test_import_rules.py tests/engine/test_qt_rules.py
 TYPED_STRICTLY := -p headland.engine -p headland.models
@@ -35,15 +40,19 @@ TYPED := -p headland.bridge -p headland.processing -p headland.ui -m headland.pl
 
 quoted = '$(subst ','\'',$(1))'
 given = $(if $(findstring command,$(origin $(1))),$(call quoted,$(1)=$($(1))))
+# A variable of such a name may lie in the environment for another reason, so it does not count, but not in silence.
+unheard := $(strip $(foreach name,$(PARAMETERS),$(if $(filter environment,$(origin $(name))),$(name))))
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'Variables of make enhance: $(PARAMETERS)'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'Variables of make enhance, to be written after it (those of the environment do not count):'
+	@echo '  $(PARAMETERS)'
 	@echo 'BUILD=folder keeps all that is made there (now: $(BUILD)).'
 
 .PHONY: enhance
 enhance: $(STAMPS)/engine ## enhance the shipped Sentinel-2 crop, or INPUT=file EXTENT="xmin,xmax,ymin,ymax [EPSG:n]"
+	@$(if $(unheard),echo 'Not used while only in the environment: $(unheard). Write it after "make enhance".' >&2)
 	@"$(SYSTEM_PYTHON)" scripts/enhance.py "$(BUILD_PATH)" $(foreach name,$(PARAMETERS),$(call given,$(name)))
 
 .PHONY: setup
@@ -76,9 +85,18 @@ format: $(STAMPS)/dev ## bring the code into form
 package: ## make the plugin's zip, the same bytes every time
 	@"$(SYSTEM_PYTHON)" scripts/package.py "$(BUILD_PATH)/headland.zip"
 
-.PHONY: bench-methods
-bench-methods: setup ## compare the methods on held-out places: DATA=folder of image folders OUT=file.json SCALE=2|4
-	"$(DEV)/bin/python" scripts/bench_methods.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-methods.json)" $(or $(SCALE),4)
+.PHONY: screenshots
+screenshots: $(STAMPS)/engine ## take pictures of the dock in a real QGIS window (needs Xvfb), into BUILD/screenshots
+	@"$(SYSTEM_PYTHON)" scripts/screenshots.py "$(BUILD_PATH)"
+
+.PHONY: bench-sensors
+bench-sensors: setup ## compare the methods on several sensors: DATA=folder with highres/ and scenes/ OUT=file.json SCALE=2|4
+	"$(DEV)/bin/python" scripts/bench_sensors.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-sensors.json)" $(or $(SCALE),4)
+
+.PHONY: bench-dip
+bench-dip: setup ## Deep Image Prior by its author's protocol: IMAGES=folder OUT=file.json SCALE=2|4|8 METHODS="fast …" REFERENCE_ITERATIONS=3
+	"$(DEV)/bin/python" scripts/bench_dip.py "$(IMAGES)" "$(or $(OUT),$(BUILD_PATH)/bench-dip.json)" --scale $(or $(SCALE),4) \
+	    $(if $(METHODS),--methods $(METHODS)) $(if $(REFERENCE_ITERATIONS),--reference-iterations $(REFERENCE_ITERATIONS))
 
 .PHONY: train-prior
 train-prior: setup ## train the start of Deep Image Prior: DATA=folder of image folders OUT=file.npz MINUTES=30

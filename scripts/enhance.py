@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from before_after import draw_before_after
+from osgeo import gdal
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED_SCENE = ROOT / "tests" / "data" / "s2_farmland_virginia.tif"
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
         parameters["BANDS"] = ";".join(parameters["BANDS"].replace(";", " ").replace(",", " ").split())
     parameters.update(INPUT=str(source), OUTPUT=str(output), REPORT=str(report))
     try:
-        seconds = enhance(build / "profile", parameters, [output, report, picture])
+        seconds = enhance(build / "profile", parameters, picture)
         facts = json.loads(report.read_text(encoding="utf-8"))
         source_bands = [band["number"] for band in facts["bands"]]
         draw_before_after(source, output, source_bands, _title(source, parameters), picture)
@@ -54,42 +55,59 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def enhance(profile: Path, parameters: dict[str, str], results: list[Path]) -> float:
-    """Run the algorithm in a new QGIS profile, after removing earlier ``results``; return the seconds it took.
+def enhance(profile: Path, parameters: dict[str, str], picture: Path) -> float:
+    """Run the algorithm in a new QGIS profile and return the seconds it took.
+
+    Nothing is removed beforehand: the algorithm replaces files once the new ones are whole, and never its input.
+
+    Args:
+        picture: what will be drawn of the result.
 
     Raises:
-        EnhanceFailed: if QGIS says so or the result is not there.
+        EnhanceFailed: if the input is not there or not safe, or QGIS says that it cannot be done.
     """
-    if not Path(parameters["INPUT"]).exists():
-        raise EnhanceFailed(f"There is no file {parameters['INPUT']}; give an existing raster as INPUT.")
-    for result in results:
-        result.unlink(missing_ok=True)
-    environment = _qgis_environment(profile)
+    source = Path(parameters["INPUT"])
+    if not source.exists():
+        raise EnhanceFailed(f"There is no file {source}; give an existing raster as INPUT.")
+    if picture.exists() and source.samefile(picture):
+        raise EnhanceFailed(f"{source} is where the new picture goes; give another raster as INPUT.")
+    environment = _qgis_environment(profile, source)
     enabled = _qgis_process(["plugins", "enable", "headland"], environment, subprocess.PIPE)
     if enabled.returncode != 0:
         raise EnhanceFailed(f"QGIS does not load the plugin:\n{enabled.stdout}")
     started = time.monotonic()
     values = (f"--{name}={value}" for name, value in parameters.items())
     run = _qgis_process(["run", ALGORITHM, *values], environment, None)
-    if run.returncode != 0 or not results[0].exists():
+    if run.returncode != 0:
         raise EnhanceFailed("QGIS did not make the result; what it says above tells why.")
     return time.monotonic() - started
 
 
-def _qgis_environment(profile: Path) -> dict[str, str]:
+def _qgis_environment(profile: Path, source: Path) -> dict[str, str]:
     """Make the profile with the plugin in it and return the environment that lets QGIS use it."""
     shutil.rmtree(profile, ignore_errors=True)
     plugins = profile / "profiles" / "default" / "python" / "plugins"
     plugins.mkdir(parents=True)
     (plugins / "headland").symlink_to(ROOT, target_is_directory=True)
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    if not _has_sidecar(source):
+        # QGIS would leave statistics beside the raster. Where it has such a file, that may hold its CRS and is needed.
+        environment["GDAL_PAM_ENABLED"] = "NO"
     return {
         **environment,
         "QGIS_CUSTOM_CONFIG_PATH": str(profile),
         "QT_QPA_PLATFORM": "offscreen",
+        # The profile's plugin is this checkout.
+        "PYTHONDONTWRITEBYTECODE": "1",
         # PyQt warns about QGIS's own start-up code.
         "PYTHONWARNINGS": "ignore::DeprecationWarning",
     }
+
+
+def _has_sidecar(source: Path) -> bool:
+    """Whether GDAL takes something that it knows of the raster from a file of its own beside it."""
+    dataset = gdal.OpenEx(str(source), gdal.OF_RASTER)
+    return dataset is not None and any(file.endswith((".aux.xml", ".aux")) for file in dataset.GetFileList() or ())
 
 
 def _qgis_process(

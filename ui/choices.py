@@ -35,7 +35,7 @@ def methods() -> tuple[Choice, ...]:
         Choice(
             Method.DIP,
             tr("Deep Image Prior (DIP)"),
-            tr("Removes the pixels with a network fitted to this very extent. Softer borders."),
+            tr("Removes the pixels, with the blur fitted to this very extent. Softer borders."),
         ),
         Choice(
             Method.DECRAPPIFY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
-from qgis.core import QgsMapLayerProxyModel, QgsProject, QgsRasterLayer
+from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer
 from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapCanvas, QgsMapLayerComboBox, QgsMessageBar
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
@@ -14,7 +14,6 @@ from qgis.PyQt.QtWidgets import (
     QFormLayout,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QRadioButton,
@@ -35,12 +34,17 @@ from .advanced_box import AdvancedBox
 from .choice_box import ChoiceBox
 from .choices import methods, tr
 from .extent_row import ExtentRow
+from .notice import Notice
+from .wrapping_label import WrappingLabel
 
 ICON_FILE = Path(__file__).resolve().parent / "icons" / "headland.svg"
 
 # While the map is dragged, checks wait until it rests.
 CHECK_DELAY_MS = 150
 PROGRESS_STEPS = 1000
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+# What the click is for stands out.
+BUTTON_HEIGHT_PX = 32
 
 
 class EnhanceDock(QgsDockWidget):
@@ -64,7 +68,9 @@ class EnhanceDock(QgsDockWidget):
         self._check_timer.setSingleShot(True)
         self._check_timer.setInterval(CHECK_DELAY_MS)
         self._connect()
-        self._on_layer_changed(self.layer_box.currentLayer())
+        self._shown_layer_id = ""
+        self._follow_layer()
+        self._suggest_layer([canvas.currentLayer(), *QgsProject.instance().mapLayers().values()])
 
     def request(self) -> EnhanceRequest:
         """Return what the controls ask for."""
@@ -88,6 +94,7 @@ class EnhanceDock(QgsDockWidget):
         self._check_timer.stop()
         self.extent_row.release()
         QgsProject.instance().crsChanged.disconnect(self._check_timer.start)
+        QgsProject.instance().layersAdded.disconnect(self._suggest_layer)
 
     def _make_controls(self, canvas: QgsMapCanvas) -> None:
         self.layer_box = QgsMapLayerComboBox()
@@ -98,7 +105,7 @@ class EnhanceDock(QgsDockWidget):
         self.layer_box.setSizeAdjustPolicy(QgsMapLayerComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.extent_row = ExtentRow(canvas)
         self.method_box = ChoiceBox(methods())
-        self.method_label = _small_label()
+        self.method_label = WrappingLabel()
         self.scale_buttons = QButtonGroup(self)
         for factor in SCALE_FACTORS:
             button = QRadioButton(f"×{factor}", self)
@@ -112,14 +119,19 @@ class EnhanceDock(QgsDockWidget):
         self.output_box.setDialogTitle(tr("Save the enhanced layer as"))
         self.output_box.lineEdit().setPlaceholderText(tr("Temporary file"))
         self.advanced_box = AdvancedBox()
-        self.size_label = _small_label()
-        self.problem_label = _small_label()
-        self.phase_label = _small_label()
+        self.size_label = WrappingLabel()
+        self.notice = Notice()
+        self.phase_label = WrappingLabel()
         self.progress_bar = QProgressBar()
         self.progress_bar.setRange(0, PROGRESS_STEPS)
         self.enhance_button = QPushButton(QIcon(str(ICON_FILE)), tr("Enhance extent"))
         self.enhance_button.setDefault(True)
         self.cancel_button = QPushButton(tr("Cancel"))
+        for button in (self.enhance_button, self.cancel_button):
+            button.setMinimumHeight(BUTTON_HEIGHT_PX)
+        font = self.enhance_button.font()
+        font.setBold(True)
+        self.enhance_button.setFont(font)
         tips = (
             (self.layer_box, tr("Layer"), tr("The raster layer to enhance")),
             (self.method_box, tr("Method"), tr("How the picture is made sharper")),
@@ -164,7 +176,7 @@ class EnhanceDock(QgsDockWidget):
         buttons.addWidget(self.cancel_button)
         bottom = QVBoxLayout()
         bottom.setContentsMargins(9, 0, 9, 9)
-        for widget in (self.problem_label, self.phase_label, self.progress_bar):
+        for widget in (self.notice, self.phase_label, self.progress_bar):
             bottom.addWidget(widget)
         bottom.addLayout(buttons)
 
@@ -178,13 +190,16 @@ class EnhanceDock(QgsDockWidget):
 
     def _connect(self) -> None:
         self._check_timer.timeout.connect(self._check)
-        self.layer_box.layerChanged.connect(self._on_layer_changed)
+        # layerChanged does not tell when the list moves on because its layer was removed.
+        self.layer_box.layerChanged.connect(self._follow_layer)
+        self.layer_box.currentIndexChanged.connect(self._follow_layer)
         self.extent_row.changed.connect(self._check_timer.start)
         self.method_box.currentIndexChanged.connect(self._on_method_changed)
         self.scale_buttons.idClicked.connect(self._check_timer.start)
         self.output_box.fileChanged.connect(self._check_timer.start)
         self.advanced_box.changed.connect(self._check_timer.start)
         QgsProject.instance().crsChanged.connect(self._check_timer.start)
+        QgsProject.instance().layersAdded.connect(self._suggest_layer)
         self.enhance_button.clicked.connect(self._start)
         self.cancel_button.clicked.connect(self._cancel)
         self._controller.progressed.connect(self._on_progressed)
@@ -193,8 +208,19 @@ class EnhanceDock(QgsDockWidget):
         self._controller.cancelled.connect(self._on_cancelled)
         self._on_method_changed()
 
-    def _on_layer_changed(self, layer: Optional[QgsRasterLayer]) -> None:
-        self.advanced_box.show_bands_of(layer)
+    def _suggest_layer(self, layers: list[Optional[QgsMapLayer]]) -> None:
+        """Choose the first raster file of ``layers`` if nothing is chosen yet."""
+        files = (layer for layer in layers if isinstance(layer, QgsRasterLayer) and layer.providerType() == "gdal")
+        first = next(files, None)
+        if first is not None and self.layer_box.currentLayer() is None:
+            self.layer_box.setLayer(first)
+
+    def _follow_layer(self) -> None:
+        layer = self.layer_box.currentLayer()
+        layer_id = "" if layer is None else layer.id()
+        if layer_id != self._shown_layer_id:
+            self._shown_layer_id = layer_id
+            self.advanced_box.show_bands_of(layer)
         self._check_timer.start()
 
     def _on_method_changed(self) -> None:
@@ -252,34 +278,28 @@ class EnhanceDock(QgsDockWidget):
         self.cancel_button.setVisible(is_running)
         self.cancel_button.setEnabled(is_running)
         self.enhance_button.setVisible(not is_running)
-        self.problem_label.setVisible(not is_running and bool(self.problem_label.text()))
+        self.notice.setVisible(not is_running and bool(self.notice.sentence))
 
     def _show_problem(self, sentence: str) -> None:
-        self.problem_label.setText(sentence)
-        self.problem_label.setVisible(bool(sentence))
+        self.notice.say(sentence)
         self.enhance_button.setEnabled(not sentence)
         if sentence:
             self.size_label.clear()
-
-
-def _small_label() -> QLabel:
-    """A label that wraps instead of forcing a wide dock."""
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
 
 
 def _size(plan: EnhancePlan) -> str:
     """Say how large the result is."""
     width, height = plan.window.width_px, plan.window.height_px
     scale = plan.job.scale
-    text = tr("{} × {} px become {} × {}").format(width, height, width * scale, height * scale)
+    size = f"{width}~×~{height}~px"
+    result = f"{width * scale}~×~{height * scale}~px"
     if plan.job.pixel_size_m is None:
-        return text
-    size_m = plan.job.pixel_size_m[0] / scale
-    return tr("{}, {:.3g} m each").format(text, size_m)
+        text = tr("{size} become {result}").format(size=size, result=result)
+    else:
+        metres = f"{plan.job.pixel_size_m[0] / scale:.3g}~m"
+        text = tr("{size} become {result} of~{metres}").format(size=size, result=result, metres=metres)
+    # A line does not break between a number and its unit.
+    return text.replace("~", NO_BREAK_SPACE)
 
 
 def _tiff(text: str) -> Path:

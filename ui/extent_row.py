@@ -5,12 +5,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import Optional
 
-from qgis.core import QgsProject, QgsReferencedRectangle
-from qgis.gui import QgsMapCanvas, QgsMapTool, QgsMapToolExtent
+from qgis.core import QgsMapLayer, QgsProject, QgsReferencedRectangle
+from qgis.gui import QgsMapCanvas, QgsMapTool
 from qgis.PyQt.QtCore import QT_TRANSLATE_NOOP, pyqtSignal
-from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+from qgis.PyQt.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
 
 from .choices import tr
+from .draw_tool import DrawTool
+from .elided_label import ElidedLabel
 
 
 class ExtentSource(Enum):
@@ -32,26 +34,25 @@ class ExtentRow(QWidget):
         self._canvas = canvas
         self._source = ExtentSource.CANVAS
         self._fixed: Optional[QgsReferencedRectangle] = None
-        self._tool: Optional[QgsMapToolExtent] = None
+        self._tool: Optional[DrawTool] = None
         self._earlier_tool: Optional[QgsMapTool] = None
 
-        self._label = QLabel(self)
-        self._label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.label = ElidedLabel(self)
         self._menu = QMenu(self)
-        self.button = QToolButton(self)
-        self.button.setText(tr("Choose"))
+        self.button = QPushButton(tr("Choose"), self)
         self.button.setToolTip(tr("Choose the part of the layer to enhance"))
         self.button.setAccessibleName(tr("Change the extent"))
-        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        # Return belongs to Enhance.
+        self.button.setAutoDefault(False)
         self.button.setMenu(self._menu)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._label, 1)
+        layout.addWidget(self.label, 1)
         layout.addWidget(self.button)
 
         self._menu.aboutToShow.connect(self._fill_menu)
         self._canvas.extentsChanged.connect(self._on_canvas_moved)
-        self._show()
+        self._show(tr(self._source.value))
 
     @property
     def extent(self) -> Optional[QgsReferencedRectangle]:
@@ -60,17 +61,21 @@ class ExtentRow(QWidget):
             return QgsReferencedRectangle(self._canvas.extent(), self._canvas.mapSettings().destinationCrs())
         return self._fixed
 
-    def choose(self, source: ExtentSource, extent: Optional[QgsReferencedRectangle] = None) -> None:
+    def choose(
+        self, source: ExtentSource, extent: Optional[QgsReferencedRectangle] = None, layer_name: str = ""
+    ) -> None:
         """Take the extent from ``source``; ``extent`` is needed for a drawn one and for another layer's."""
+        self._put_tool_back()
         self._source, self._fixed = source, extent
-        self._show()
+        self._show(layer_name or tr(source.value))
         self.changed.emit()
 
     def draw(self) -> None:
         """Let the user draw a rectangle on the map; the map tool in use comes back afterwards."""
         if self._tool is None:
-            self._tool = QgsMapToolExtent(self._canvas)
+            self._tool = DrawTool(self._canvas)
             self._tool.extentChanged.connect(self._on_drawn)
+            self._tool.given_up.connect(self._put_tool_back)
         if self._canvas.mapTool() is not self._tool:
             self._earlier_tool = self._canvas.mapTool()
         self._canvas.setMapTool(self._tool)
@@ -91,16 +96,19 @@ class ExtentRow(QWidget):
         others = self._menu.addMenu(tr("Another layer"))
         for layer in QgsProject.instance().mapLayers().values():
             if layer.isSpatial() and not layer.extent().isEmpty():
-                extent = QgsReferencedRectangle(layer.extent(), layer.crs())
-                others.addAction(layer.name(), lambda extent=extent: self.choose(ExtentSource.OTHER_LAYER, extent))
+                self._offer(others, layer)
         others.setEnabled(not others.isEmpty())
+
+    def _offer(self, menu: QMenu, layer: QgsMapLayer) -> None:
+        extent, name = QgsReferencedRectangle(layer.extent(), layer.crs()), layer.name()
+        # A single & would vanish and underline what follows it.
+        menu.addAction(name.replace("&", "&&"), lambda: self.choose(ExtentSource.OTHER_LAYER, extent, name))
 
     def _on_drawn(self) -> None:
         if self._tool is None or self._tool.extent().isEmpty():
             return
         crs = self._canvas.mapSettings().destinationCrs()
         extent = QgsReferencedRectangle(self._tool.extent(), crs)
-        self._put_tool_back()
         self.choose(ExtentSource.DRAWN, extent)
 
     def _put_tool_back(self) -> None:
@@ -114,5 +122,5 @@ class ExtentRow(QWidget):
         if self._source is ExtentSource.CANVAS:
             self.changed.emit()
 
-    def _show(self) -> None:
-        self._label.setText(tr(self._source.value))
+    def _show(self, name: str) -> None:
+        self.label.set_text(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qgis.core import Qgis
 from qgis.gui import QgsMessageBar, QgsMessageViewer
-from qgis.PyQt.QtWidgets import QPushButton
+from qgis.PyQt.QtWidgets import QPushButton, QWidget
 
 from .choices import tr
 
@@ -29,14 +29,15 @@ def say_failed(bar: QgsMessageBar, sentence: str, details: str) -> None:
     item = bar.createMessage(TITLE, sentence)
     if details:
         button = QPushButton(tr("Details"), item)
-        button.clicked.connect(lambda: show_details(sentence, details))
+        button.clicked.connect(lambda: show_details(sentence, details, bar.window()))
         item.layout().addWidget(button)
     bar.pushWidget(item, Qgis.MessageLevel.Critical)
 
 
-def show_details(sentence: str, details: str) -> QgsMessageViewer:
+def show_details(sentence: str, details: str, parent: QWidget) -> QgsMessageViewer:
     """Open a window with the text for a bug report; it deletes itself when closed."""
-    viewer = QgsMessageViewer()
+    # Without a parent it would be gone with Python's last reference to it.
+    viewer = QgsMessageViewer(parent)
     viewer.setTitle(tr("Headland: details"))
     viewer.setMessageAsPlainText(f"{sentence}\n\n{details}")
     viewer.showMessage(False)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from osgeo import gdal
+from osgeo import gdal, osr
+
+from headland.tests.support.rasters import ODD_CRS, write_raster
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENE = ROOT / "tests" / "data" / "s2_farmland_virginia.tif"
@@ -44,16 +47,58 @@ def test_it_makes_the_image_the_picture_and_the_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parameters", "in_message"),
     [
-        ({"EXTENT": "0,1000,0,1000 [EPSG:32618]"}, "extent"),
-        ({"INPUT": "/there/is/no/such/raster.tif"}, "no such|There is no file"),
+        ({"EXTENT": "0,1000,0,1000 [EPSG:32618]"}, "does not touch"),
+        ({"INPUT": "/there/is/no/such/raster.tif"}, "There is no file"),
         ({"METHOD": "magic"}, "METHOD"),
     ],
 )
-def test_a_failing_run_says_why_and_leaves_no_old_result(
+def test_a_failing_run_says_why_and_leaves_the_result_of_the_last_one(
     tmp_path: Path, parameters: dict[str, str], in_message: str
 ) -> None:
-    output = tmp_path / "enhanced.tif"
-    run = enhance(tmp_path, METHOD=parameters.pop("METHOD", "anchor"), OUTPUT=str(output), **parameters)
+    kept = [tmp_path / "enhanced.tif", tmp_path / "enhance" / "report.json", tmp_path / "enhance" / "before_after.png"]
+    kept[1].parent.mkdir()
+    for file in kept:
+        file.write_text("old")
+    run = enhance(tmp_path, **{"METHOD": "anchor", "OUTPUT": str(kept[0]), **parameters})
     assert run.returncode != 0
-    assert any(part in run.stdout + run.stderr for part in in_message.split("|"))
-    assert not output.exists()
+    assert in_message in run.stdout + run.stderr
+    assert [file.read_text() for file in kept] == ["old"] * 3
+
+
+def test_a_result_in_place_of_its_input_is_refused_and_the_input_stays_whole(tmp_path: Path) -> None:
+    source = Path(shutil.copy(SCENE, tmp_path / "scene.tif"))
+    run = enhance(tmp_path / "build", METHOD="anchor", INPUT=str(source), OUTPUT=str(source))
+    assert run.returncode != 0
+    assert "is the input itself" in run.stdout + run.stderr
+    assert source.read_bytes() == SCENE.read_bytes()
+
+
+def test_an_input_in_place_of_the_new_picture_stays_whole(tmp_path: Path) -> None:
+    picture = tmp_path / "enhance" / "before_after.png"
+    picture.parent.mkdir()
+    gdal.Translate(str(picture), str(SCENE), bandList=[1, 2, 3], outputType=gdal.GDT_Byte, format="PNG").FlushCache()
+    before = picture.read_bytes()
+    run = enhance(tmp_path, METHOD="anchor", INPUT=str(picture))
+    assert run.returncode != 0
+    assert "is where the new picture goes" in run.stderr
+    assert picture.read_bytes() == before
+
+
+def test_nothing_is_left_beside_the_input_and_an_odd_crs_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "rasters"
+    folder.mkdir()
+    plain, odd = write_raster(folder / "plain.tif"), write_raster(folder / "odd.tif", crs=ODD_CRS)
+    before = sorted(folder.iterdir())
+    results = tmp_path / "results"
+    results.mkdir()
+    for source in (plain, odd):
+        run = enhance(
+            tmp_path / "build", METHOD="anchor", SCALE="2", INPUT=str(source), OUTPUT=str(results / source.name)
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+    assert sorted(folder.iterdir()) == before
+    expected = osr.SpatialReference()
+    expected.SetFromUserInput(ODD_CRS)
+    found = gdal.Open(str(results / "odd.tif"))
+    assert found.GetSpatialRef().IsSame(expected, ["IGNORE_DATA_AXIS_TO_SRS_AXIS_MAPPING=YES"])
+    assert sorted(file.name for file in results.iterdir()) == ["odd.tif", "odd.tif.aux.xml", "plain.tif"]

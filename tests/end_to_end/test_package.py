@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -54,3 +56,55 @@ def test_the_same_files_give_the_same_bytes_whenever_and_wherever(copy: Path, tm
     os.utime(copy / "__init__.py", (0, 0))
     (copy / "__init__.py").chmod(0o700)
     assert package(copy, tmp_path / "second.zip").read_bytes() == first
+
+
+def names_in(archive: Path) -> set[str]:
+    with zipfile.ZipFile(archive) as content:
+        return {name.removeprefix("headland/") for name in content.namelist()}
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_what_git_does_not_know_stays_out_and_without_git_what_is_no_part_of_a_plugin(
+    copy: Path, tmp_path: Path
+) -> None:
+    clean = names_in(package(copy, tmp_path / "clean.zip"))
+    git(copy, "init", "--quiet")
+    git(copy, "add", "--all")
+    for name in ("engine/core.dump", "engine/.job.py.swp", "ui/dock.py.orig", "models/scratch.tif", "docs/notes.odt"):
+        (copy / name).touch()
+    assert names_in(package(copy, tmp_path / "without endings.zip")) == clean
+    (copy / "engine" / "trial.py").touch()
+    assert names_in(package(copy, tmp_path / "with git.zip")) == clean
+    shutil.rmtree(copy / ".git")
+    assert names_in(package(copy, tmp_path / "without git.zip")) == clean | {"engine/trial.py"}
+
+
+def test_a_file_that_is_gone_but_still_known_to_git_does_not_matter(copy: Path, tmp_path: Path) -> None:
+    git(copy, "init", "--quiet")
+    git(copy, "add", "--all")
+    (copy / "bridge" / "version.py").unlink()
+    assert "bridge/version.py" not in names_in(package(copy, tmp_path / "headland.zip"))
+
+
+def test_what_the_readme_shows_and_links_to_comes_along(copy: Path, tmp_path: Path) -> None:
+    readme = (copy / "README.md").read_text(encoding="utf-8")
+    links = {link for link in re.findall(r"\]\(([^)#]+)", readme) if "://" not in link}
+    assert any(link.endswith(".png") for link in links)
+    for link in links:
+        (copy / link).parent.mkdir(parents=True, exist_ok=True)
+        (copy / link).touch()
+    assert links <= names_in(package(copy, tmp_path / "headland.zip"))
+
+
+def test_the_metadata_names_one_version_and_no_address_of_anybody() -> None:
+    metadata = ConfigParser(interpolation=None)
+    metadata.read(ROOT / "metadata.txt", encoding="utf-8")
+    general = metadata["general"]
+    assert general["changelog"].startswith(f"{general['version']}:")
+    # RFC 2606 keeps this domain free for ever.
+    for name in ("homepage", "repository", "tracker"):
+        assert general[name].startswith("https://headland.example.org/")
+    assert general["email"].endswith("@example.org")

@@ -1,0 +1,190 @@
+"""One click on Enhance, from the dock to the map, with an engine that works or misbehaves as asked."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qgis.core import Qgis, QgsProject, QgsRasterLayer
+from qgis.gui import QgsMessageBarItem, QgsMessageViewer
+from qgis.PyQt.QtCore import QObject
+from qgis.PyQt.QtWidgets import QApplication, QPushButton
+
+from headland.engine import client
+from headland.tests.support.engines import FakeEngine
+from headland.tests.support.fixtures import UseEngine
+from headland.tests.support.person import Person
+from headland.tests.support.window import Window
+from headland.tests.ui.conftest import AddLayer
+from headland.ui.dock_widget import EnhanceDock
+
+TIMEOUT_MS = 60_000
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files in it, without those in which QGIS keeps statistics."""
+    return sorted(file for file in folder.iterdir() if file.suffix != ".xml")
+
+
+def start(dock: EnhanceDock, qtbot: QtBot) -> None:
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    Person(qtbot).click(dock.enhance_button)
+    assert dock.cancel_button.isVisible()
+
+
+def wait_for_end(dock: EnhanceDock, qtbot: QtBot) -> None:
+    qtbot.waitUntil(dock.enhance_button.isVisible, timeout=TIMEOUT_MS)
+
+
+def only_message(window: Window) -> QgsMessageBarItem:
+    (item,) = window.message_bar.items()
+    return item
+
+
+def in_group(project: QgsProject, layer: QgsRasterLayer) -> None:
+    root = project.layerTreeRoot()
+    node = root.findLayer(layer.id())
+    root.addGroup("Virginia").addChildNode(node.clone())
+    root.removeChildNode(node)
+
+
+def test_one_click_puts_the_result_above_its_source_and_leaves_that_alone(
+    dock: EnhanceDock,
+    add_layer: AddLayer,
+    project: QgsProject,
+    window: Window,
+    fake_engine: FakeEngine,
+    qtbot: QtBot,
+) -> None:
+    layer = add_layer(bands=2)
+    in_group(project, layer)
+    pixels, style = Path(layer.source()).read_bytes(), layer.renderer().type()
+    start(dock, qtbot)
+    wait_for_end(dock, qtbot)
+    group = project.layerTreeRoot().findGroup("Virginia")
+    assert [child.name() for child in group.children()] == ["Fields 2024 (enhanced ×4)", "Fields 2024"]
+    result = group.children()[0].layer()
+    assert (result.width(), result.height(), result.bandCount()) == (160, 128, 2)
+    assert result.extent() == layer.extent()
+    assert (Path(layer.source()).read_bytes(), layer.renderer().type()) == (pixels, style)
+    assert only_message(window).level() == Qgis.MessageLevel.Success
+    assert "“Fields 2024 (enhanced ×4)” is on the map" in only_message(window).text()
+    # The next click would enhance the source again, and not the result.
+    assert dock.layer_box.currentLayer() == layer
+
+
+def test_meanwhile_the_phase_is_told_in_words_and_settings_cannot_be_changed(
+    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot
+) -> None:
+    use_engine("hang")
+    add_layer()
+    start(dock, qtbot)
+    qtbot.waitUntil(lambda: dock.phase_label.text() == "Pretending, tile 2 of 2", timeout=TIMEOUT_MS)
+    assert dock.phase_label.isVisible()
+    assert dock.progress_bar.isVisible()
+    assert dock.progress_bar.value() == pytest.approx(dock.progress_bar.maximum() / 2, rel=0.05)
+    assert not dock.enhance_button.isVisible()
+    assert not dock.notice.isVisible()
+    assert not any(widget.isEnabled() for widget in (dock.layer_box, dock.method_box, dock.output_box))
+    Person(qtbot).click(dock.cancel_button)
+    wait_for_end(dock, qtbot)
+    assert dock.layer_box.isEnabled()
+    assert not dock.progress_bar.isVisible()
+
+
+def test_cancel_ends_the_worker_within_two_seconds_and_leaves_nothing(
+    dock: EnhanceDock,
+    add_layer: AddLayer,
+    folder: Path,
+    window: Window,
+    use_engine: UseEngine,
+    qtbot: QtBot,
+) -> None:
+    engine = use_engine("hang")
+    layer = add_layer()
+    person = Person(qtbot)
+    target = folder.parent / "sharper"
+    target.mkdir()
+    person.type(dock.output_box.lineEdit(), str(target / "out.tif"))
+    before = files_in(folder)
+    start(dock, qtbot)
+    engine.wait_for_worker()
+    began = time.monotonic()
+    person.click(dock.cancel_button)
+    assert dock.phase_label.text() == "Cancelling"
+    assert not dock.cancel_button.isEnabled()
+    wait_for_end(dock, qtbot)
+    assert time.monotonic() - began < 2.0
+    assert not engine.is_worker_alive()
+    assert list(QgsProject.instance().mapLayers().values()) == [layer]
+    assert files_in(folder) == before
+    assert list(target.iterdir()) == []
+    assert "Cancelled" in only_message(window).text()
+    assert only_message(window).level() == Qgis.MessageLevel.Info
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker counts as hanging sooner."""
+    monkeypatch.setitem(client.run_worker.__kwdefaults__, "silence_limit_s", 0.5)
+
+
+@pytest.mark.usefixtures("short_patience")
+@pytest.mark.parametrize(
+    ("behaviour", "sentence"),
+    [
+        ("killed", "The system ended the engine, probably because memory ran out"),
+        ("crash", "The engine crashed (SIGABRT)"),
+        ("hang", "The engine was silent"),
+        ("garbage", "The engine answers with something that Headland does not understand"),
+        ("out of memory", "The engine ran out of memory; choose a smaller extent."),
+        ("no result", "The engine finished without a result"),
+        ("wrong size", "The engine returned a result of another size"),
+    ],
+)
+def test_a_failure_is_told_in_one_sentence_and_the_next_click_works(
+    dock: EnhanceDock,
+    add_layer: AddLayer,
+    use_engine: UseEngine,
+    qtbot: QtBot,
+    behaviour: str,
+    sentence: str,
+) -> None:
+    engine = use_engine(behaviour)
+    window, project = dock.parentWidget(), QgsProject.instance()
+    layer = add_layer()
+    start(dock, qtbot)
+    wait_for_end(dock, qtbot)
+    item = only_message(window)
+    assert item.level() == Qgis.MessageLevel.Critical
+    assert item.text().startswith(sentence)
+    assert item.text().endswith(".")
+    assert item.text().count(". ") == 0
+    assert not engine.is_worker_alive()
+    assert list(project.mapLayers().values()) == [layer]
+    window.message_bar.clearWidgets()
+    use_engine("repeat")
+    start(dock, qtbot)
+    wait_for_end(dock, qtbot)
+    assert len(project.mapLayers()) == 2
+
+
+@pytest.mark.parametrize("behaviour", ["killed", "garbage", "out of memory", "wrong size"])
+def test_the_details_of_a_failure_are_a_click_away(
+    dock: EnhanceDock, add_layer: AddLayer, window: Window, use_engine: UseEngine, qtbot: QtBot, behaviour: str
+) -> None:
+    use_engine(behaviour)
+    add_layer()
+    start(dock, qtbot)
+    wait_for_end(dock, qtbot)
+    item = only_message(window)
+    (button,) = (button for button in item.findChildren(QPushButton) if button.text() == "Details")
+    Person(qtbot).click(button)
+    (viewer,) = (widget for widget in QApplication.topLevelWidgets() if isinstance(widget, QgsMessageViewer))
+    assert viewer.isVisible()
+    text = viewer.findChild(QObject, "txtMessage").toPlainText()
+    assert text.startswith(item.text())
+    assert len(text) > len(item.text()) + 10
+    viewer.reject()
