@@ -19,7 +19,7 @@ STAMPS := $(BUILD)/stamps
 DEV := $(BUILD_PATH)/venv-dev
 QGIS := $(BUILD_PATH)/venv-qgis
 # The parameters of headland:enhanceextent that "make enhance" passes on.
-PARAMETERS := INPUT EXTENT BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE OUTPUT
+PARAMETERS := INPUT EXTENT BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL OUTPUT
 
 # Tests and type checks import the plugin as the package headland, whatever this folder is called.
 export PYTHONPATH := $(BUILD_PATH)/path
@@ -97,6 +97,11 @@ bench-sensors: setup ## compare the methods on several sensors: DATA=folder with
 bench-dip: setup ## Deep Image Prior by its author's protocol: IMAGES=folder OUT=file.json SCALE=2|4|8 METHODS="fast …" REFERENCE_ITERATIONS=3
 	"$(DEV)/bin/python" scripts/bench_dip.py "$(IMAGES)" "$(or $(OUT),$(BUILD_PATH)/bench-dip.json)" --scale $(or $(SCALE),4) \
 	    $(if $(METHODS),--methods $(METHODS)) $(if $(REFERENCE_ITERATIONS),--reference-iterations $(REFERENCE_ITERATIONS))
+
+.PHONY: bench-quality
+bench-quality: setup ## hold the chain against each stage alone: DATA=folder with highres/ and weights/ OUT=file.json SCALE=2|4 MODEL=file.onnx
+	"$(DEV)/bin/python" scripts/bench_quality.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-quality.json)" \
+	    --scale $(or $(SCALE),4) $(if $(MODEL),--model "$(MODEL)")
 
 .PHONY: train-prior
 train-prior: setup ## train the start of Deep Image Prior: DATA=folder of image folders OUT=file.npz MINUTES=30

@@ -26,7 +26,8 @@ from qgis.core import (
 
 from ..engine.environment import EnvironmentMissing, engine_python
 from ..engine.grid import Grid, Window
-from ..engine.job import Job, JobError
+from ..engine.job import Job, JobError, Method
+from ..engine.model_file import CardError, fitting_card, model_file
 from .compat import gdal_wkt
 from .destination import check_room, choose_output, choose_report
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
@@ -64,6 +65,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     window = _window(layer, grid, request.extent, transform_context)
     _check_size(name, window, window == grid.window)
     job = _job(request, bands, _pixel_size_m(layer.crs(), grid, window, transform_context))
+    _check_model(request)
     output = choose_output(request.output, info.files)
     report = choose_report(request.report, output, info.files)
     _check_disk(window, bands, request.scale, output)
@@ -252,8 +254,19 @@ def _job(request: EnhanceRequest, bands: tuple[BandInfo, ...], pixel_size_m: Opt
             band_names=tuple(band.name for band in bands),
             mtf_at_nyquist=request.mtf_at_nyquist,
             pixel_size_m=pixel_size_m,
+            model=str(request.model.absolute()) if request.model else None,
         )
     except JobError as error:
+        raise CannotEnhance(str(error)) from error
+
+
+def _check_model(request: EnhanceRequest) -> None:
+    """Raise CannotEnhance if Decrappify is to run with a model that is damaged or made for something else."""
+    if request.method not in (Method.CHAIN, Method.DECRAPPIFY):
+        return
+    try:
+        fitting_card(model_file(str(request.model) if request.model else None), request.scale)
+    except CardError as error:
         raise CannotEnhance(str(error)) from error
 
 

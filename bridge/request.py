@@ -20,6 +20,7 @@ class EnhanceRequest:
         extent: the wished-for rectangle, in any CRS; None for the whole layer.
         bands: 1-based band numbers in the order wished for; empty for all bands.
         mtf_at_nyquist: used only with ``Sensor.CUSTOM``.
+        model: the user's own Decrappify model (ONNX, its card beside it); None for the shipped one.
         output: where the GeoTIFF goes; None for a temporary file.
         report: where the JSON report goes; None for beside the output.
     """
@@ -34,5 +35,6 @@ class EnhanceRequest:
     mtf_at_nyquist: Optional[float] = None
     seed: int = 0
     device: Device = Device.AUTO
+    model: Optional[Path] = None
     output: Optional[Path] = None
     report: Optional[Path] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -11,9 +12,18 @@ import torch
 from numpy.typing import NDArray
 
 from ..models.card import CardError, ModelCard
-from .bands import TRIPLE, band_triples
+from .bands import band_triples
+from .model_file import fitting_card
 from .progress import OnStep, go_on
-from .scene import HIGH_LEVEL, LOW_LEVEL, Tile
+from .scene import Tile
+
+# By torch's device: what ONNX Runtime may have for the same hardware. DirectML serves graphics cards that torch
+# cannot use, so it is tried where torch computes on the processor.
+PROVIDERS = {
+    "cuda": ("CUDAExecutionProvider",),
+    "mps": ("CoreMLExecutionProvider",),
+    "cpu": ("DmlExecutionProvider",),
+}
 
 
 @dataclass(frozen=True)
@@ -31,16 +41,20 @@ class OnnxModel:
             headland.models.card.CardError: if card or file is missing or damaged, they do not belong together, or the
                 network was made for other images.
         """
-        card = ModelCard.load(path)
-        _check_suits(card, scale)
+        card = fitting_card(path, scale)
         available = onnxruntime.get_available_providers()
-        wished = {"cuda": ["CUDAExecutionProvider"], "mps": ["CoreMLExecutionProvider"]}.get(device.type, [])
-        providers = [provider for provider in wished if provider in available] + ["CPUExecutionProvider"]
+        providers = [name for name in PROVIDERS[device.type] if name in available] + ["CPUExecutionProvider"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         # Threads that spin while they wait take the cores that QGIS needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return cls(card, onnxruntime.InferenceSession(str(path), options, providers=providers))
+        try:
+            session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        # ONNX Runtime raises what it likes, with no base class of its own.
+        except Exception as error:
+            raise CardError(f"The model file {path} holds no network that ONNX Runtime can run: {error}") from error
+        _check_graph(session, card)
+        return cls(card, session)
 
     @property
     def provider(self) -> str:
@@ -59,19 +73,22 @@ class OnnxModel:
         return result
 
 
-def _check_suits(card: ModelCard, scale: int) -> None:
-    """Raise CardError if the network is not for band triples, enlarged by ``scale``, in the scene's levels."""
-    if scale not in card.scales:
-        known = " and ".join(str(known) for known in card.scales)
-        raise CardError(f"The model {card.name} knows the scale factor {known}, not {scale}; choose another one.")
-    if card.bands != TRIPLE:
-        raise CardError(f"The model {card.name} takes {card.bands} bands, not {TRIPLE}; install Headland again.")
-    low, high = card.value_range
-    if not low <= LOW_LEVEL < HIGH_LEVEL <= high:
+def _check_graph(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
+    """Raise CardError if the network is not one that takes and returns an image as the card says."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    is_one_to_one = len(inputs) == 1 and len(outputs) == 1
+    if not is_one_to_one or not all(_is_image(node.type, node.shape, card.bands) for node in (*inputs, *outputs)):
         raise CardError(
-            f"The model {card.name} takes values from {low} to {high}, not {LOW_LEVEL} to {HIGH_LEVEL}; install "
-            "Headland again."
+            f"The network in {card.model_file} does not take and return one image of {card.bands} bands as its card "
+            "says; choose another model."
         )
+
+
+def _is_image(number_type: str, shape: list[Any], bands: int) -> bool:
+    """Whether a node is (batch, bands, row, column) in 32-bit floats with free rows and columns."""
+    if number_type != "tensor(float)" or len(shape) != 4:  # noqa: PLR2004, the axes of a batch of images
+        return False
+    return shape[1] == bands and not any(isinstance(length, int) for length in shape[2:])
 
 
 class Decrappify:

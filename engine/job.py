@@ -82,6 +82,7 @@ class Job:
         sensor: whose MTF applies; ``CUSTOM`` takes ``mtf_at_nyquist`` for every band.
         mtf_at_nyquist: from SMALLEST_MTF to LARGEST_MTF, used only with ``Sensor.CUSTOM``.
         band_names: one per band of ``input.npy``, as the source names them ("" where it does not).
+        model: the user's own Decrappify model, an ONNX file with its card beside it; None for the shipped one.
         pixel_size_m: ground size (x, y) of an input pixel in metres, or None where it is unknown.
     """
 
@@ -94,6 +95,7 @@ class Job:
     band_names: tuple[str, ...]
     mtf_at_nyquist: Optional[float] = None
     pixel_size_m: Optional[tuple[float, float]] = None
+    model: Optional[str] = None
 
     def __post_init__(self) -> None:
         if self.scale not in SCALE_FACTORS:

@@ -29,6 +29,7 @@ from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
 from .dip.reference import ReferenceSettings, fit_reference
 from .job import Job, Method, Preset, Sensor
+from .model_file import model_file
 from .progress import BadInput, OnStep, Progress, ReportProgress
 from .scene import Scene, Tile
 from .sensors import mtf_at_nyquist
@@ -36,7 +37,6 @@ from .tiling import LARGEST_CORE_PX, MARGIN_PX, TileWindow, margin_for, plan_til
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 PRIOR_WEIGHTS = MODELS_FOLDER / "dip" / "prior.npz"
-DECRAPPIFY_MODEL = MODELS_FOLDER / "decrappify" / "decrappify.onnx"
 
 FIT_SETTINGS = {
     Preset.FAST: FitSettings(),
@@ -166,10 +166,10 @@ def _trained_prior(path: Path, device: torch.device) -> tuple[PriorNetwork, dict
 
 def _with_decrappify(plan: Plan, job: Job, device: torch.device, progress: Progress) -> Plan:
     try:
-        model = OnnxModel.load(DECRAPPIFY_MODEL, job.scale, device)
+        model = OnnxModel.load(model_file(job.model), job.scale, device)
     except CardError as error:
         raise BadInput(str(error)) from error
-    entry = {"name": DECRAPPIFY_MODEL.name, "sha256": model.card.sha256, "provider": model.provider}
+    entry = {"name": model.card.model_file.name, "sha256": model.card.sha256, "provider": model.provider}
     return replace(
         plan,
         stages=(*plan.stages, ("decrappify", Decrappify(model, progress.step))),

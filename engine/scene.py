@@ -17,15 +17,14 @@ from torch import Tensor
 
 from .forward_model import ForwardModel
 from .inpaint import fill_invalid
+from .model_file import HIGH_LEVEL, LOW_LEVEL
 from .noise import ROUNDING_SD, SMALLEST_NOISE_SD, damping_for, noise_sd
 from .psf import GaussianPsf
 from .tiling import TileWindow
 
-# The values at the first of these percentiles, and at 100 less it, go to these levels: networks were trained on images
-# that were stretched like that.
+# The values at the first of these percentiles, and at 100 less it, go to LOW_LEVEL and HIGH_LEVEL.
 LOW_PERCENTILES = (1.0, 0.3, 0.1, 0.03, 0.0)
 LEAST_CONTRAST_TO_NOISE = 25.0
-LOW_LEVEL, HIGH_LEVEL = 0.05, 0.9
 # How many rows, evenly spread, are looked at to measure an extent of any size.
 MEASURED_ROWS = 1024
 BLOCK_ROWS = 4

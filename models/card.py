@@ -14,6 +14,7 @@ from typing import Any
 
 SCHEMA_VERSION = 1
 READ_BYTES = 1 << 20
+REMEDY = "install Headland again or choose another model"
 
 
 class CardError(ValueError):
@@ -58,15 +59,13 @@ class ModelCard:
             CardError: if either file is missing, the card is not complete, or the ONNX file is not the card's.
         """
         if not model_file.is_file():
-            raise CardError(f"The model file {model_file} is missing; install Headland again.")
+            raise CardError(f"The model file {model_file} is missing; {REMEDY}.")
         card_file = model_file.with_suffix(".json")
         card = cls._from_json(card_file, _read_json(card_file))
         if card.model_file != model_file:
-            raise CardError(f"The model card {card_file} belongs to {card.model_file.name}; install Headland again.")
+            raise CardError(f"The model card {card_file} belongs to {card.model_file.name}; {REMEDY}.")
         if file_sha256(model_file) != card.sha256:
-            raise CardError(
-                f"The model file {card.model_file} is damaged or is not the card's; install Headland again."
-            )
+            raise CardError(f"The model file {card.model_file} is damaged or is not the card's; {REMEDY}.")
         return card
 
     @classmethod
@@ -87,15 +86,11 @@ class ModelCard:
                 figures=dict(content["figures"]),
             )
         except KeyError as error:
-            raise CardError(f"The model card {card_file} lacks {error}; install Headland again.") from error
+            raise CardError(f"The model card {card_file} lacks {error}; {REMEDY}.") from error
         except (TypeError, ValueError) as error:
-            raise CardError(
-                f"The model card {card_file} has a wrong entry ({error}); install Headland again."
-            ) from error
+            raise CardError(f"The model card {card_file} has a wrong entry ({error}); {REMEDY}.") from error
         if card.value_range[0] >= card.value_range[1] or not card.scales:
-            raise CardError(
-                f"The model card {card_file} has an empty range or no scale factor; install Headland again."
-            )
+            raise CardError(f"The model card {card_file} has an empty range or no scale factor; {REMEDY}.")
         return card
 
     def save(self) -> None:
@@ -118,9 +113,9 @@ def _read_json(card_file: Path) -> dict[str, Any]:
     try:
         content = json.loads(card_file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CardError(f"The model card {card_file} is missing; install Headland again.") from error
+        raise CardError(f"The model card {card_file} is missing; {REMEDY}.") from error
     except (OSError, ValueError) as error:
-        raise CardError(f"The model card {card_file} cannot be read ({error}); install Headland again.") from error
+        raise CardError(f"The model card {card_file} cannot be read ({error}); {REMEDY}.") from error
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
         raise CardError(
             f"The model card {card_file} is of another Headland; install the model that came with this one."

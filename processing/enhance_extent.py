@@ -15,8 +15,10 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingParameterBand,
+    QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
+    QgsProcessingParameterFile,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
@@ -46,6 +48,7 @@ SENSOR = "SENSOR"
 MTF = "MTF"
 SEED = "SEED"
 DEVICE = "DEVICE"
+MODEL = "MODEL"
 OUTPUT = "OUTPUT"
 REPORT = "REPORT"
 
@@ -123,6 +126,9 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             )
         )
         self._add_choice(DEVICE, [device.value for device in Device], _DEFAULTS.device.value)
+        model = QgsProcessingParameterFile(MODEL, LABELS[MODEL], extension="onnx", optional=True)
+        model.setFlags(model.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+        self.addParameter(model)
         self.addParameter(QgsProcessingParameterRasterDestination(OUTPUT, LABELS[OUTPUT]))
         self.addParameter(
             QgsProcessingParameterFileDestination(
@@ -210,6 +216,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, output_context: QgsProcessingContext
     ) -> EnhanceRequest:
         report = self.parameterAsFileOutput(parameters, REPORT, output_context)
+        model = self.parameterAsFile(parameters, MODEL, context)
         return EnhanceRequest(
             layer=self._layer(parameters, context),
             extent=self._extent(parameters, context),
@@ -221,6 +228,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             mtf_at_nyquist=self._mtf(parameters, context),
             seed=self.parameterAsInt(parameters, SEED, context),
             device=Device(self.parameterAsEnumString(parameters, DEVICE, context)),
+            model=Path(model) if model else None,
             output=Path(self.parameterAsOutputLayer(parameters, OUTPUT, output_context)),
             report=Path(report) if report else None,
         )

@@ -15,6 +15,7 @@ LABELS = {
     "MTF": f"MTF at Nyquist, from {SMALLEST_MTF:g} to {LARGEST_MTF:g} (custom sensor only)",
     "SEED": "Seed",
     "DEVICE": "Device",
+    "MODEL": "Decrappify model of your own (ONNX with its card beside it)",
     "OUTPUT": "Enhanced raster",
     "REPORT": "Report",
 }
@@ -31,6 +32,7 @@ two alone. <i>anchor</i> needs no network and takes seconds.</p>
 setting and takes hours without a GPU.</p>
 <p><b>Sensor</b>: whose blur is undone. <i>auto</i> goes by band names and pixel size; <i>custom</i> takes the MTF at
 Nyquist that you give.</p>
+<p><b>Model</b>: a Decrappify model that you trained yourself, in place of the one that comes with the plugin.</p>
 <p><b>Seed</b>: the same seed on the same device gives the same pixels.</p>
 <p><b>Report</b>: a JSON file with input, window, settings, versions, seconds by stage and figures of consistency; if
 empty it goes beside the result.</p>

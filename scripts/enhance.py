@@ -41,6 +41,8 @@ def main(arguments: list[str]) -> int:
     # QGIS wants several bands with semicolons; people write commas.
     if "BANDS" in parameters:
         parameters["BANDS"] = ";".join(parameters["BANDS"].replace(";", " ").replace(",", " ").split())
+    if "MODEL" in parameters:
+        parameters["MODEL"] = str(Path(parameters["MODEL"]).expanduser().absolute())
     parameters.update(INPUT=str(source), OUTPUT=str(output), REPORT=str(report))
     try:
         seconds = enhance(build / "profile", parameters, picture)

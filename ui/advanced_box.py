@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Optional
 
 from qgis.core import QgsRasterLayer
-from qgis.gui import QgsCheckableComboBox, QgsCollapsibleGroupBox
+from qgis.gui import QgsCheckableComboBox, QgsCollapsibleGroupBox, QgsFileWidget
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QDoubleSpinBox, QFormLayout, QSizePolicy, QSpinBox, QWidget
 
@@ -17,7 +18,7 @@ DEFAULT_MTF = 0.25
 
 
 class AdvancedBox(QgsCollapsibleGroupBox):
-    """Bands, preset, sensor, seed and device."""
+    """Bands, preset, sensor, seed, device and model."""
 
     changed = pyqtSignal()
 
@@ -36,10 +37,15 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.seed_box = QSpinBox()
         self.seed_box.setRange(0, LARGEST_SEED)
         self.device_box = ChoiceBox(devices())
+        self.model_box = QgsFileWidget()
+        self.model_box.setFilter("ONNX (*.onnx)")
+        self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
+        self.model_box.lineEdit().setPlaceholderText(tr("The one that comes with Headland"))
         self._lay_out()
         self.bands_box.checkedItemsChanged.connect(self.changed)
         for box in (self.preset_box, self.sensor_box, self.device_box):
             box.currentIndexChanged.connect(self.changed)
+        self.model_box.fileChanged.connect(self.changed)
         self.mtf_box.valueChanged.connect(self.changed)
         self.sensor_box.currentIndexChanged.connect(self._enable_mtf)
         self._enable_mtf()
@@ -75,6 +81,12 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         """Where the worker computes."""
         return Device(self.device_box.chosen.value)
 
+    @property
+    def model(self) -> Optional[Path]:
+        """The user's own Decrappify model, or None for the shipped one."""
+        path = self.model_box.filePath().strip()
+        return Path(path) if path else None
+
     def show_bands_of(self, layer: Optional[QgsRasterLayer]) -> None:
         """Offer the bands of ``layer``."""
         self.bands_box.blockSignals(True)
@@ -95,6 +107,11 @@ class AdvancedBox(QgsCollapsibleGroupBox):
             (tr("MT&F"), self.mtf_box, tr("Modulation transfer at Nyquist of a custom sensor; smaller: more blur")),
             (tr("See&d"), self.seed_box, tr("The same seed on the same computer gives the same pixels")),
             (tr("De&vice"), self.device_box, tr("Where the engine computes")),
+            (
+                tr("M&odel"),
+                self.model_box,
+                tr("A Decrappify model of your own; empty for the one that comes with Headland"),
+            ),
         )
         for label, widget, tip in rows:
             widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -86,6 +86,7 @@ class EnhanceDock(QgsDockWidget):
             mtf_at_nyquist=self.advanced_box.mtf_at_nyquist,
             seed=self.advanced_box.seed,
             device=self.advanced_box.device,
+            model=self.advanced_box.model,
             output=_tiff(output) if output else None,
         )
 

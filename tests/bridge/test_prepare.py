@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pickle
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +28,8 @@ from headland.bridge import destination
 from headland.bridge.prepare import CannotEnhance, EngineMissing, EnhancePlan, prepare
 from headland.bridge.request import EnhanceRequest
 from headland.engine.grid import Window
-from headland.engine.job import Sensor
+from headland.engine.job import Method, Sensor
+from headland.engine.model_file import SHIPPED_MODEL
 from headland.tests.support.fixtures import MakeLayer, MakeRaster
 from headland.tests.support.rasters import CUSTOM_CRS, ORIGIN, fields
 
@@ -162,6 +165,21 @@ def test_a_read_only_output_folder(make_layer: MakeLayer) -> None:
 
 def test_a_read_only_report_folder(make_layer: MakeLayer) -> None:
     assert "cannot be written to" in sentence(make_layer(), report=Path("/proc/out.json"))
+
+
+def test_a_model_of_ones_own_must_be_there_and_fit(make_layer: MakeLayer, folder: Path) -> None:
+    layer, mine = make_layer(), folder / "mine.onnx"
+    assert "mine.onnx is missing" in sentence(layer, model=mine)
+    shutil.copy(SHIPPED_MODEL, mine)
+    assert "mine.json is missing" in sentence(layer, model=mine)
+    card = json.loads(SHIPPED_MODEL.with_suffix(".json").read_text(encoding="utf-8"))
+    card_file = mine.with_suffix(".json")
+    card_file.write_text(json.dumps({**card, "file": mine.name, "scales": [2]}), encoding="utf-8")
+    assert "knows the scale factor 2, not 4" in sentence(layer, model=mine)
+    assert plan_of(layer, model=mine, scale=2).job.model == str(mine)
+    mine.write_bytes(b"half of it")
+    assert "is damaged" in sentence(layer, model=mine, scale=2)
+    assert plan_of(layer, model=mine, method=Method.DIP).job.model == str(mine), "no network of that sort is used"
 
 
 @pytest.mark.parametrize("name", ["out.png", "out", "out.tif.gz"])

@@ -26,7 +26,7 @@ MAY_IMPORT = {
 }
 QGIS_AND_QT = {"qgis", "osgeo", "PyQt5", "PyQt6", "PySide2", "PySide6", "processing"}
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime"}
-QGIS_SIDE_ENGINE = {"grid", "tiling", "sensors", "job", "events", "client", "environment"}
+QGIS_SIDE_ENGINE = {"grid", "tiling", "sensors", "job", "events", "client", "environment", "model_file"}
 
 
 def imports_of(source: str, module: str) -> Iterator[str]:

@@ -7,10 +7,12 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -20,6 +22,7 @@ from headland.engine import device, pipeline
 from headland.engine.dip.educated import FitSettings
 from headland.engine.dip.reference import ReferenceSettings
 from headland.engine.job import Device, Job, JobError, Method, Preset, Sensor
+from headland.engine.model_file import SHIPPED_MODEL
 from headland.engine.progress import BadInput, Cancelled
 from headland.models.dip.prior_network import load_weights, save_weights
 
@@ -88,7 +91,7 @@ def test_decrappify_gives_what_the_onnx_file_gives(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pipeline.Decrappify, "__call__", spy)
     watch.run(replace(JOB, method=Method.DECRAPPIFY))
     ((enlarged, restored),) = seen
-    session = onnxruntime.InferenceSession(str(pipeline.DECRAPPIFY_MODEL), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(SHIPPED_MODEL), providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, {session.get_inputs()[0].name: enlarged[None].numpy()})
     np.testing.assert_allclose(restored.numpy(), expected[0], atol=1e-4)
     assert np.abs(restored.numpy() - enlarged.numpy()).max() > 0.01
@@ -194,7 +197,7 @@ def test_the_report_proves_every_model_file(watch: Watch) -> None:
     _, report = watch.run(JOB)
     prior, decrappify = report["models"]
     assert prior == {"name": "prior.npz", "sha256": sha256(pipeline.PRIOR_WEIGHTS)}
-    assert decrappify["sha256"] == sha256(pipeline.DECRAPPIFY_MODEL)
+    assert decrappify["sha256"] == sha256(SHIPPED_MODEL)
     assert decrappify["provider"] == "CPUExecutionProvider"
 
 
@@ -226,24 +229,68 @@ def test_prior_weights_that_are_missing_or_damaged_are_named(
     ],
 )
 def test_a_model_that_was_made_for_other_images_is_refused_in_words(
-    monkeypatch: pytest.MonkeyPatch, watch: Watch, tmp_path: Path, entry: dict[str, Any], words: str
+    watch: Watch, tmp_path: Path, entry: dict[str, Any], words: str
 ) -> None:
-    model = Path(shutil.copy(pipeline.DECRAPPIFY_MODEL, tmp_path))
-    card = json.loads(pipeline.DECRAPPIFY_MODEL.with_suffix(".json").read_text(encoding="utf-8"))
+    model = Path(shutil.copy(SHIPPED_MODEL, tmp_path))
+    card = json.loads(SHIPPED_MODEL.with_suffix(".json").read_text(encoding="utf-8"))
     model.with_suffix(".json").write_text(json.dumps({**card, **entry}), encoding="utf-8")
-    monkeypatch.setattr(pipeline, "DECRAPPIFY_MODEL", model)
     with pytest.raises(BadInput, match=words):
-        watch.run(JOB)
+        watch.run(replace(JOB, model=str(model)))
+
+
+def write_model(folder: Path, graph: onnx.GraphProto | None) -> str:
+    """Write a network, or garbage for None, with a card that says all is well; return its path."""
+    model = folder / "mine.onnx"
+    if graph is None:
+        model.write_bytes(b"no network")
+    else:
+        onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), model)
+    card = json.loads(SHIPPED_MODEL.with_suffix(".json").read_text(encoding="utf-8"))
+    own = {**card, "name": "Mine", "file": model.name, "sha256": sha256(model)}
+    model.with_suffix(".json").write_text(json.dumps(own), encoding="utf-8")
+    return str(model)
+
+
+def negation(shape: list[Any], *, copies: int = 1) -> onnx.GraphProto:
+    """A network of one node, by the shape of its input and output."""
+    image = partial(onnx.helper.make_tensor_value_info, elem_type=onnx.TensorProto.FLOAT, shape=shape)
+    names = [f"out {number}" for number in range(copies)]
+    nodes = [onnx.helper.make_node("Neg", ["in"], [name]) for name in names]
+    return onnx.helper.make_graph(nodes, "negation", [image("in")], [image(name) for name in names])
+
+
+def test_a_model_of_ones_own_takes_the_place_of_the_shipped_one(watch: Watch, tmp_path: Path) -> None:
+    job = replace(JOB, method=Method.DECRAPPIFY)
+    mine = write_model(tmp_path, negation(["batch", 3, "rows", "columns"]))
+    (shipped, _), (own, report) = watch.run(job), watch.run(replace(job, model=mine))
+    assert report["models"][0]["name"] == "mine.onnx"
+    assert np.abs(own - shipped).max() > 100
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        (None, "no network that ONNX Runtime can run"),
+        (negation(["batch", 4, "rows", "columns"]), "one image of 3 bands as its card says"),
+        (negation(["batch", 3, 64, 64]), "one image of 3 bands as its card says"),
+        (negation(["batch", 3, "rows", "columns"], copies=2), "one image of 3 bands as its card says"),
+    ],
+    ids=["garbage", "four bands", "one size only", "two results"],
+)
+def test_a_network_that_is_not_what_its_card_says_is_refused_in_words(
+    watch: Watch, tmp_path: Path, graph: onnx.GraphProto | None, words: str
+) -> None:
+    with pytest.raises(BadInput, match=words):
+        watch.run(replace(JOB, model=write_model(tmp_path, graph)))
 
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_the_margin_of_a_tile_covers_what_the_card_asks_for(
     monkeypatch: pytest.MonkeyPatch, watch: Watch, tmp_path: Path, scale: int
 ) -> None:
-    model = Path(shutil.copy(pipeline.DECRAPPIFY_MODEL, tmp_path))
-    card = json.loads(pipeline.DECRAPPIFY_MODEL.with_suffix(".json").read_text(encoding="utf-8"))
+    model = Path(shutil.copy(SHIPPED_MODEL, tmp_path))
+    card = json.loads(SHIPPED_MODEL.with_suffix(".json").read_text(encoding="utf-8"))
     model.with_suffix(".json").write_text(json.dumps({**card, "margin_px": 200}), encoding="utf-8")
-    monkeypatch.setattr(pipeline, "DECRAPPIFY_MODEL", model)
     margins: list[int] = []
     plan_tiles = pipeline.plan_tiles
 
@@ -252,7 +299,7 @@ def test_the_margin_of_a_tile_covers_what_the_card_asks_for(
         return plan_tiles(rows_px, columns_px, largest_core_px, margin_px)
 
     monkeypatch.setattr(pipeline, "plan_tiles", spy)
-    watch.run(replace(JOB, method=Method.DECRAPPIFY, scale=scale))
+    watch.run(replace(JOB, method=Method.DECRAPPIFY, scale=scale, model=str(model)))
     assert margins[0] * scale >= 200
 
 

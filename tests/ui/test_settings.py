@@ -70,6 +70,13 @@ def test_the_method_is_explained(dock: EnhanceDock, person: Person) -> None:
     assert dock.request().method is Method.ANCHOR
 
 
+def test_a_model_of_ones_own(advanced: AdvancedBox, dock: EnhanceDock, add_layer: AddLayer, person: Person) -> None:
+    add_layer()
+    assert dock.request().model is None
+    person.type(advanced.model_box.lineEdit(), "/nowhere/mine.onnx")
+    assert dock.request().model == Path("/nowhere/mine.onnx")
+
+
 def test_the_scale(dock: EnhanceDock, add_layer: AddLayer, person: Person, qtbot: QtBot) -> None:
     add_layer()
     qtbot.mouseClick(dock.scale_buttons.button(2), Qt.MouseButton.LeftButton, pos=_left(dock.scale_buttons.button(2)))
