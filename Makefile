@@ -30,6 +30,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export OMP_WAIT_POLICY := PASSIVE
 export RUFF_CACHE_DIR := $(BUILD_PATH)/ruff-cache
 export MYPY_CACHE_DIR := $(BUILD_PATH)/mypy-cache
+TRAINED = $(or $(OUT),$(BUILD_PATH)/train)
 PYTEST := -m pytest -o cache_dir="$(BUILD_PATH)/pytest-cache"
 export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD_PATH)/hypothesis
 ENGINE_TESTS := tests/engine tests/models tests/benchmarks
@@ -107,9 +108,15 @@ bench-quality: setup ## hold the chain against each stage alone: DATA=folder wit
 train-prior: setup ## train the start of Deep Image Prior: DATA=folder of image folders OUT=file.npz MINUTES=30
 	"$(DEV)/bin/python" -m headland.models.training.train_prior "$(DATA)" "$(OUT)" --minutes $(or $(MINUTES),30)
 
-.PHONY: train-decrappify
-train-decrappify: setup ## train Decrappify: DATA=folder with highres/ and weights/ OUT=folder MINUTES=60
-	"$(DEV)/bin/python" -m headland.models.training.train_decrappify "$(DATA)" "$(OUT)" --minutes $(or $(MINUTES),60)
+.PHONY: train
+train: setup ## train Decrappify: DATA=folder with highres/ and weights/ OUT=folder MINUTES=60 RECIPE=file.json FROM=file.onnx (docs/training.md)
+	"$(DEV)/bin/python" -m headland.models.training.train_decrappify "$(DATA)" "$(TRAINED)" --minutes $(or $(MINUTES),60) \
+	    $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(FROM),--start-from "$(FROM)") $(if $(DEVICE),--device "$(DEVICE)")
+
+.PHONY: export
+export: setup ## make an ONNX file and its card of what "make train" left: DATA=folder OUT=folder MODEL=file.onnx
+	"$(DEV)/bin/python" -m headland.models.training.export_decrappify "$(TRAINED)/checkpoint.pt" "$(DATA)" \
+	    --model-file "$(or $(MODEL),$(TRAINED)/decrappify.onnx)"
 
 .PHONY: clean
 clean: ## remove all that was made

@@ -1,9 +1,9 @@
 """Make training pairs: a clean crop, what a sensor would see of it, and what the network will be fed.
 
 The sensor's side is :class:`headland.engine.forward_model.ForwardModel` with a Gaussian PSF a band, a small shift
-between the bands, signal-dependent noise and quantisation. The network's input is the low-res image enlarged as the
-engine enlarges it: bicubic, the anchor, or the educated start of Deep Image Prior, computed with a PSF and a noise
-level that are a little wrong, as they will be in use.
+between the bands, signal-dependent noise, quantisation and a compression like JPEG2000's. The network's input is the
+low-res image enlarged as the engine enlarges it: bicubic, the anchor, or the educated start of Deep Image Prior,
+computed with a PSF and a noise level that are a little wrong, as they will be in use.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ SINGLE_BAND_SHARE = 0.06
 """Share of crops with three times the same band: the engine shows a lone band so."""
 
 
+COMPRESSED_SHARE = 0.5
+"""Share of draws in which the image was compressed; coarser steps than some noise sd would be seen in real scenes."""
+
+
 class Enlargement(str, Enum):
     """How the low-res image is brought to high-res size."""
 
@@ -54,6 +58,7 @@ class Sensor:
         noise_sd: at a signal of one half, in a range of 0 to 1.
         assumed_noise_sd: what the engine takes it for.
         levels: the number of quantisation steps between 0 and 1.
+        wavelet_step: quantisation step of the compression's wavelet coefficients; 0 for none.
     """
 
     scale: int
@@ -63,6 +68,7 @@ class Sensor:
     noise_sd: float
     assumed_noise_sd: float
     levels: float
+    wavelet_step: float = 0.0
 
     @property
     def damping(self) -> float:
@@ -133,6 +139,7 @@ def draw_sensor(rng: np.random.Generator, scale: int) -> Sensor:
         noise_sd=noise_sd,
         assumed_noise_sd=noise_sd * math.exp(rng.normal(0.0, 0.3)),
         levels=math.exp(rng.uniform(math.log(300.0), math.log(4000.0))),
+        wavelet_step=noise_sd * rng.uniform(0.0, 2.0) if rng.random() < COMPRESSED_SHARE else 0.0,
     )
 
 
@@ -147,12 +154,12 @@ def degrade(target: Tensor, sensor: Sensor, noise: torch.Generator) -> Tensor:
 
     Noise variance has a constant and a signal-proportional half, so its sd is `noise_sd` at a signal of one half.
     """
-    rows = _decimation(sensor, 0, target.shape[-2])
-    columns = _decimation(sensor, 1, target.shape[-1])
+    rows, columns = (_decimation(sensor, axis, target.shape[axis - 2]).to(target.device) for axis in (0, 1))
     seen = rows @ target @ columns.mT
     sd = sensor.noise_sd * (0.5 + seen.clamp(0.0, 2.0)).sqrt()
-    seen = seen + sd * torch.randn(seen.shape, generator=noise)
-    return (seen * sensor.levels).round() / sensor.levels
+    seen = seen + sd * torch.randn(seen.shape, generator=noise).to(seen.device)
+    seen = (seen * sensor.levels).round() / sensor.levels
+    return compress(seen, sensor.wavelet_step) if sensor.wavelet_step else seen
 
 
 def _decimation(sensor: Sensor, axis: int, high_res_px: int) -> Tensor:
@@ -164,9 +171,52 @@ def _decimation(sensor: Sensor, axis: int, high_res_px: int) -> Tensor:
     return torch.as_tensor(np.stack(matrices), dtype=torch.float32)
 
 
-def assumed_forward_model(sensor: Sensor, low_res_size_px: tuple[int, int]) -> ForwardModel:
+def compress(image: Tensor, step: float) -> Tensor:
+    """Return (..., row, column) as it is after a compression like JPEG2000's: rows and columns must be even.
+
+    One level of its reversible 5/3 wavelet (Le Gall and Tabatabai 1988), detail coefficients quantised in steps with a
+    dead zone around zero, and back.
+    """
+    for axis in (-2, -1):
+        image = _analyse(image, axis)
+    coefficients = (image.abs() / step).floor()
+    quantised = image.sign() * torch.where(coefficients > 0, (coefficients + 0.5) * step, 0.0)
+    rows, columns = (length // 2 for length in image.shape[-2:])
+    quantised[..., :rows, :columns] = image[..., :rows, :columns]
+    for axis in (-1, -2):
+        quantised = _synthesise(quantised, axis)
+    return quantised
+
+
+def _analyse(image: Tensor, axis: int) -> Tensor:
+    """Split one axis into its low half, then its high half, by lifting; edges are mirrored."""
+    even, odd = image.unflatten(axis, (-1, 2)).unbind(axis)
+    high = odd - (even + _next(even, axis)) / 2.0
+    return torch.cat([even + (_previous(high, axis) + high) / 4.0, high], dim=axis)
+
+
+def _synthesise(halves: Tensor, axis: int) -> Tensor:
+    """Undo :func:`_analyse`."""
+    low, high = halves.chunk(2, dim=axis)
+    even = low - (_previous(high, axis) + high) / 4.0
+    odd = high + (even + _next(even, axis)) / 2.0
+    return torch.stack([even, odd], dim=axis).flatten(axis - 1, axis)
+
+
+def _next(samples: Tensor, axis: int) -> Tensor:
+    length = samples.shape[axis]
+    return torch.cat([samples.narrow(axis, 1, length - 1), samples.narrow(axis, length - 1, 1)], dim=axis)
+
+
+def _previous(samples: Tensor, axis: int) -> Tensor:
+    return torch.cat([samples.narrow(axis, 0, 1), samples.narrow(axis, 0, samples.shape[axis] - 1)], dim=axis)
+
+
+def assumed_forward_model(
+    sensor: Sensor, low_res_size_px: tuple[int, int], device: torch.device | str = "cpu"
+) -> ForwardModel:
     """Return the forward model that the engine would use for the sensor."""
-    return ForwardModel([GaussianPsf(mtf) for mtf in sensor.assumed_mtf], low_res_size_px, sensor.scale)
+    return ForwardModel([GaussianPsf(mtf) for mtf in sensor.assumed_mtf], low_res_size_px, sensor.scale, device)
 
 
 class Enlarger:
@@ -189,7 +239,7 @@ class Enlarger:
         if self._prior is None:
             raise ValueError("To enlarge by the image prior, its trained weights are needed.")
         start = forward_model.enlarge(low_res, sensor.damping)
-        noise_sd = torch.full((low_res.shape[0], 1, 1, 1), sensor.assumed_noise_sd)
+        noise_sd = torch.full((low_res.shape[0], 1, 1, 1), sensor.assumed_noise_sd, device=low_res.device)
         number_type = next(self._prior.parameters()).dtype
         given = (image.to(number_type) for image in (start, low_res, noise_sd))
         restored = self._prior(*given, sensor.scale).to(low_res.dtype)
@@ -199,7 +249,7 @@ class Enlarger:
 def make_batch(targets: Tensor, sensor: Sensor, how: Enlargement, noise: torch.Generator, enlarger: Enlarger) -> Batch:
     """Degrade and enlarge the clean crops (batch, 3, H, W), margin included; H and W are multiples of the scale."""
     low_res = degrade(targets, sensor, noise)
-    forward_model = assumed_forward_model(sensor, (low_res.shape[-2], low_res.shape[-1]))
+    forward_model = assumed_forward_model(sensor, (low_res.shape[-2], low_res.shape[-1]), low_res.device)
     return Batch(targets, enlarger(low_res, how, sensor, forward_model), low_res, forward_model, sensor.damping)
 
 

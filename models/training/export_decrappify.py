@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..card import ModelCard, file_sha256
 from ..decrappify.network import BANDS, MULTIPLE_PX, Decrappify
+from .onnx_weights import HALVED_SUFFIX
 from .train_decrappify import PRIOR_FILE
 from .validation import Validation
 
@@ -83,8 +84,9 @@ def halve_weights(graph: onnx.GraphProto) -> None:
         if values.dtype != np.float32 or values.size < SMALLEST_HALVED_VALUES:
             continue
         name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_16_bit"))
-        casts.append(helper.make_node("Cast", [f"{name}_16_bit"], [name], to=onnx.TensorProto.FLOAT))
+        halved = name + HALVED_SUFFIX
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), halved))
+        casts.append(helper.make_node("Cast", [halved], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)

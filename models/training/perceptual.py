@@ -63,7 +63,7 @@ class VggLoss(nn.Module):
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad():
             wanted = list(self.features(target))
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=image.device)
         for block, (found, want) in enumerate(zip(self.features(image), wanted), start=1):
             if weight := self._weights.get(block, 0.0):
                 distance = self._distance(found.float(), want.float(), VGG_MEAN_ACTIVATIONS[block - 1])

@@ -1,5 +1,7 @@
 """Train Decrappify: `python -m headland.models.training.train_decrappify DATA_FOLDER OUTPUT_FOLDER --minutes 60`.
 
+docs/training.md tells how to train on imagery of one's own.
+
 DATA_FOLDER holds `highres/` and `weights/` (see the data notes). OUTPUT_FOLDER gets `checkpoint.pt` (training goes on
 from it if it is there), `log.jsonl`, `recipe.json`, `loss.png` and `samples.png`. Every draw follows from the seed and
 the number of the step, so a run that was killed and went on ends as an undisturbed one (with a budget in steps; with
@@ -11,6 +13,7 @@ Where other processes share the processor, set OMP_WAIT_POLICY=PASSIVE before th
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import sys
 import time
@@ -23,11 +26,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from tqdm import tqdm
 
 from ..decrappify.network import Decrappify
 from ..dip.prior_network import load_weights
 from .degradation import MARGIN_PX, Batch, CropSampler, Enlargement, Enlarger, centre, draw_sensor, make_batch
 from .imagery import IMAGE_SETS, ImageSet, load_images
+from .onnx_weights import onnx_weights
 from .perceptual import VggLoss
 from .recipe import RESTORED, Budget, Recipe
 from .validation import Validation
@@ -53,11 +58,18 @@ class Run:
     elapsed_s: float = 0.0
 
     @classmethod
-    def start(cls, recipe: Recipe, encoder_file: Path) -> Run:
-        """Start from ImageNet weights in the encoder and seeded ones elsewhere."""
+    def start(cls, recipe: Recipe, encoder_file: Path, model_file: Path | None = None, device: str = "cpu") -> Run:
+        """Start from ImageNet weights in the encoder and seeded ones elsewhere.
+
+        Args:
+            model_file: an exported Decrappify to go on from instead.
+        """
         torch.manual_seed(recipe.seed)
-        network, averaged = Decrappify(), Decrappify()
-        network.load_encoder(encoder_file)
+        network, averaged = Decrappify().to(device), Decrappify().to(device)
+        if model_file is None:
+            network.load_encoder(encoder_file)
+        else:
+            network.load_state_dict(onnx_weights(model_file, network))
         averaged.load_state_dict(network.state_dict())
         averaged.requires_grad_(requires_grad=False)
         _use_channels_last(network)
@@ -69,6 +81,11 @@ class Run:
         ]
         optimiser = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), weight_decay=recipe.weight_decay)
         return cls(network, averaged, optimiser)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is trained."""
+        return next(self.network.parameters()).device
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; an interrupted write leaves the earlier one whole."""
@@ -85,7 +102,7 @@ class Run:
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint."""
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -137,23 +154,24 @@ class Trainer:
 
     def _draw(self, progress: float) -> tuple[Batch, Tensor]:
         """Return a batch and what the network is fed of it (without the margin)."""
-        recipe, step = self.recipe, self.run.step
+        recipe, run, step = self.recipe, self.run, self.run.step
         rng = np.random.default_rng([recipe.seed, step])
         noise = torch.Generator().manual_seed(recipe.seed + step)
         scale, how = int(_choose(rng, recipe.scale_weights)), _choose(rng, recipe.input_weights)
         targets = self._sampler.draw(rng, recipe.batch, recipe.crop_size_px(progress) + 2 * MARGIN_PX)
         first = _choose(rng, self._unrestored) if how == RESTORED else how
+        targets = targets.to(run.device)
         with torch.no_grad():
             batch = make_batch(targets, draw_sensor(rng, scale), Enlargement(first), noise, self._enlarger)
             enlarged = centre(batch.enlarged).contiguous(memory_format=torch.channels_last)
             if how == RESTORED:
                 with self._autocast():
-                    once = self.run.averaged(enlarged)
+                    once = run.averaged(enlarged)
                 enlarged = batch.project(once.float()).contiguous(memory_format=torch.channels_last)
         return batch, enlarged
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.bf16)
+        return torch.autocast(self.run.device.type, dtype=torch.bfloat16, enabled=self.recipe.bf16)
 
     def _set_learning_rates(self, progress: float) -> None:
         recipe = self.recipe
@@ -193,13 +211,15 @@ def train(trainer: Trainer, budget: Budget, folder: Path, on_checkpoint: Callabl
     run, recipe = trainer.run, trainer.recipe
     checkpoint = folder / CHECKPOINT_FILE
     next_checkpoint_s = run.elapsed_s + recipe.checkpoint_every_s
-    with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
+    with (folder / LOG_FILE).open("a", encoding="utf-8") as log, tqdm(total=100, unit="%", file=sys.stderr) as bar:
         while (progress := budget.progress(run.step, run.elapsed_s)) < 1.0:
             started_s = time.monotonic()
             losses = trainer.step(progress)
             run.elapsed_s += min(time.monotonic() - started_s, LONGEST_STEP_S)
             line = {"step": run.step, "elapsed_s": round(run.elapsed_s, 1), "progress": round(progress, 5), **losses}
             _write_line(log, line)
+            bar.set_postfix(step=run.step, loss=f"{losses['total']:.3f}", refresh=False)
+            bar.update(int(100 * progress) - bar.n)
             if run.elapsed_s >= next_checkpoint_s:
                 run.save(checkpoint)
                 _write_line(log, {"step": run.step, "checkpoint": on_checkpoint(run)})
@@ -208,15 +228,31 @@ def train(trainer: Trainer, budget: Budget, folder: Path, on_checkpoint: Callabl
         _write_line(log, {"step": run.step, "checkpoint": on_checkpoint(run)})
 
 
-def prepare(data_folder: Path, recipe: Recipe, prior_file: Path, sets: tuple[ImageSet, ...] = IMAGE_SETS) -> Trainer:
+@dataclass(frozen=True)
+class Start:
+    """What training starts from.
+
+    Attributes:
+        prior_file: weights of Deep Image Prior's trained network, whose results are among the inputs.
+        model_file: an exported Decrappify to go on from; None for ImageNet's encoder.
+        device: of torch.
+    """
+
+    prior_file: Path = PRIOR_FILE
+    model_file: Path | None = None
+    device: str = "cpu"
+
+
+def prepare(data_folder: Path, recipe: Recipe, start: Start, sets: tuple[ImageSet, ...] = IMAGE_SETS) -> Trainer:
     """Load the images and the weights."""
     sampler = CropSampler(load_images(data_folder / "highres", held_out=False, sets=sets))
     precision = torch.bfloat16 if recipe.bf16 else torch.float32
     weights = {int(block): weight for block, weight in recipe.vgg_weights.items()}
     vgg_file = data_folder / "weights" / "vgg16_conv_fp16.npz"
-    vgg_loss = VggLoss(vgg_file, weights, recipe.direction_weight, recipe.gram_weight, precision)
-    enlarger = Enlarger(load_weights(prior_file).to(precision))
-    run = Run.start(recipe, data_folder / "weights" / "resnet18_to_layer3_bn_folded_fp16.npz")
+    vgg_loss = VggLoss(vgg_file, weights, recipe.direction_weight, recipe.gram_weight, precision).to(start.device)
+    enlarger = Enlarger(load_weights(start.prior_file).to(start.device, precision))
+    encoder_file = data_folder / "weights" / "resnet18_to_layer3_bn_folded_fp16.npz"
+    run = Run.start(recipe, encoder_file, start.model_file, start.device)
     return Trainer(recipe, sampler, enlarger, vgg_loss, run)
 
 
@@ -228,18 +264,26 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=float, help="wall-clock budget")
     parser.add_argument("--steps", type=int, help="budget in steps")
     parser.add_argument("--recipe", type=Path, default=RECIPE_FILE, help="settings (default: the shipped ones)")
+    parser.add_argument("--start-from", type=Path, help="an exported Decrappify (.onnx) to go on from")
+    parser.add_argument("--device", default="cpu", help="of torch: cpu or cuda")
     parser.add_argument("--prior", type=Path, default=PRIOR_FILE, help="weights of Deep Image Prior's educated start")
     options = parser.parse_args(arguments)
     recipe = Recipe.load(options.recipe)
     torch.set_num_threads(recipe.threads)
     options.output_folder.mkdir(parents=True, exist_ok=True)
     recipe.save(options.output_folder / "recipe.json")
-    trainer = prepare(options.data_folder, recipe, options.prior)
+    start = Start(options.prior, options.start_from, options.device)
+    trainer = prepare(options.data_folder, recipe, start)
     checkpoint = options.output_folder / CHECKPOINT_FILE
     if checkpoint.exists():
         trainer.run.load(checkpoint)
     validation = Validation.load(options.data_folder, options.output_folder, options.prior)
-    train(trainer, Budget(options.steps, options.minutes), options.output_folder, lambda run: validation(run.averaged))
+
+    def validate(run: Run) -> dict[str, Any]:
+        # Its batches lie in the processor's memory.
+        return validation(copy.deepcopy(run.averaged).cpu())
+
+    train(trainer, Budget(options.steps, options.minutes), options.output_folder, validate)
     sys.stdout.write(f"Trained {trainer.run.step} steps; the weights are in {checkpoint}.\n")
     return 0
 

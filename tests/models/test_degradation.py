@@ -16,6 +16,7 @@ from headland.models.training.degradation import (
     Enlarger,
     Sensor,
     centre,
+    compress,
     degrade,
     draw_sensor,
     make_batch,
@@ -39,6 +40,23 @@ def test_a_constant_stays_that_constant(scale: int) -> None:
     low_res = degrade(torch.full((1, 3, 64, 64), 0.37), quiet(scale), noise())
     assert low_res.shape == (1, 3, 64 // scale, 64 // scale)
     assert torch.allclose(low_res, torch.full_like(low_res, 0.37), atol=1e-5)
+
+
+def test_compression_keeps_what_is_larger_than_its_step_and_drops_fine_detail_below_it() -> None:
+    image = torch.rand(2, 3, 16, 24, generator=noise())
+    assert torch.allclose(compress(image, 1e-6), image, atol=1e-5)
+    field = torch.zeros(1, 1, 16, 16)
+    field[..., 8:] = 0.5
+    hatch = 0.01 * (1 - 2 * (torch.arange(16) % 2)) * torch.ones(1, 1, 16, 16)
+    compressed = compress(field + hatch, 0.05)
+    assert float((compressed - field).abs().max()) < 0.03
+    assert float(compressed[..., :5].diff(dim=-1).abs().max()) < 0.001, "the hatch is gone"
+    assert float((compressed[..., 12] - compressed[..., 4]).min()) > 0.45, "the border is not"
+
+
+def test_some_sensors_compress_and_some_do_not() -> None:
+    steps = [draw_sensor(np.random.default_rng(seed), 4).wavelet_step for seed in range(40)]
+    assert 5 < sum(step > 0 for step in steps) < 35
 
 
 @pytest.mark.parametrize("scale", [2, 4])

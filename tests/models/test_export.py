@@ -9,13 +9,13 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import numpy_helper
 from torch.nn import functional
 
 from headland.models.card import ModelCard
 from headland.models.decrappify.network import Decrappify
 from headland.models.training import export_decrappify
 from headland.models.training.export_decrappify import export, largest_relative_difference, round_weights, write_card
+from headland.models.training.onnx_weights import onnx_weights
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +44,8 @@ def test_torch_and_onnx_runtime_agree_at_every_size(
 
 def network_in(model_file: Path) -> Decrappify:
     """Return torch's network with the weights that the file holds, in whichever precision it holds them."""
-    initializers = {
-        tensor.name.removesuffix("_16_bit"): numpy_helper.to_array(tensor)
-        for tensor in onnx.load(model_file).graph.initializer
-    }
     network = Decrappify().eval()
-    weights = {name: torch.from_numpy(initializers[name].astype(np.float32)) for name in network.state_dict()}
-    network.load_state_dict(weights)
+    network.load_state_dict(onnx_weights(model_file, network))
     return network
 
 

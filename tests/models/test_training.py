@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
 
 from headland.models.decrappify.network import Decrappify
 from headland.models.dip.prior_network import PriorConfig, PriorNetwork, save_weights
+from headland.models.training.export_decrappify import export, round_weights
 from headland.models.training.perceptual import VGG_BLOCKS, VggLoss
 from headland.models.training.recipe import Budget, Recipe
 from headland.models.training.train_decrappify import (
@@ -19,6 +21,7 @@ from headland.models.training.train_decrappify import (
     LOG_FILE,
     RECIPE_FILE,
     Run,
+    Start,
     Trainer,
     grid_strength,
     prepare,
@@ -72,7 +75,7 @@ def weights(run: Run) -> torch.Tensor:
 
 @pytest.fixture
 def undisturbed(data_folder: Path, recipe: Recipe, tmp_path: Path) -> Trainer:
-    trainer = prepare(data_folder, recipe, data_folder / "prior.npz")
+    trainer = prepare(data_folder, recipe, Start(data_folder / "prior.npz"))
     (tmp_path / "undisturbed").mkdir()
     train(trainer, Budget(steps=STEPS), tmp_path / "undisturbed", lambda run: {"seen": run.step})
     return trainer
@@ -90,8 +93,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         return {}
 
     with pytest.raises(KeyboardInterrupt):
-        train(prepare(data_folder, recipe, data_folder / "prior.npz"), Budget(steps=STEPS), folder, kill_after_two)
-    resumed = prepare(data_folder, recipe, data_folder / "prior.npz")
+        train(
+            prepare(data_folder, recipe, Start(data_folder / "prior.npz")), Budget(steps=STEPS), folder, kill_after_two
+        )
+    resumed = prepare(data_folder, recipe, Start(data_folder / "prior.npz"))
     resumed.run.load(folder / CHECKPOINT_FILE)
     assert resumed.run.step == STEPS // 2
     train(resumed, Budget(steps=STEPS), folder, lambda _run: {})
@@ -108,8 +113,28 @@ def test_training_changes_the_network_and_logs_every_step(undisturbed: Trainer, 
     assert float(undisturbed.run.averaged.residual.weight.abs().max()) > 0.0
 
 
+def test_training_goes_on_from_an_exported_model(data_folder: Path, recipe: Recipe, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    exported = Decrappify()
+    # The exporter keeps equal arrays, such as untrained biases, once; trained ones are not equal.
+    for parameter in exported.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    round_weights(exported)
+    export(exported, tmp_path / "mine.onnx")
+    started = prepare(data_folder, recipe, Start(data_folder / "prior.npz", tmp_path / "mine.onnx")).run
+    for name, value in exported.state_dict().items():
+        assert torch.equal(started.averaged.state_dict()[name], value), name
+
+
+def test_a_file_with_another_network_is_no_start(data_folder: Path, recipe: Recipe, tmp_path: Path) -> None:
+    other = onnx.helper.make_graph([], "other", [], [])
+    onnx.save(onnx.helper.make_model(other), tmp_path / "other.onnx")
+    with pytest.raises(ValueError, match=r"other\.onnx holds another network"):
+        prepare(data_folder, recipe, Start(data_folder / "prior.npz", tmp_path / "other.onnx"))
+
+
 def test_the_frozen_encoder_does_not_move(data_folder: Path, recipe: Recipe) -> None:
-    trainer = prepare(data_folder, recipe, data_folder / "prior.npz")
+    trainer = prepare(data_folder, recipe, Start(data_folder / "prior.npz"))
     before = trainer.run.network.encoder.conv1.weight.detach().clone()
     trainer.step(progress=0.1)
     assert torch.equal(trainer.run.network.encoder.conv1.weight, before)
