@@ -8,9 +8,11 @@ form from the eigenvectors of the two low-res Gram matrices: no iterations and n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -82,14 +84,34 @@ class _Axis:
     """The decimation matrices of one image axis and what the pseudo-inverse needs of them."""
 
     def __init__(self, psfs: Sequence[Psf], low_res_px: int, scale: int, device: torch.device | str) -> None:
-        distinct = {psf: decimation_matrix(psf, low_res_px, scale) for psf in psfs}
-        factors = {psf: np.linalg.eigh(matrix @ matrix.T) for psf, matrix in distinct.items()}
+        self._each = [(psf, low_res_px, scale) for psf in psfs]
+        self._device = device
+        # The shape is (band, h, H).
+        self.matrix = self._stack([decimation_matrix(*one) for one in self._each])
 
-        def stack(arrays: list[np.ndarray]) -> Tensor:
-            return torch.as_tensor(np.stack(arrays), dtype=torch.float32).to(device)
+    # What only degrades, as the fit of the blur does for each candidate, is spared the factors: they cost far more.
+    @cached_property
+    def eigenvalues(self) -> Tensor:
+        """(band, h)."""
+        return self._stack([_factors(*one)[0] for one in self._each])
 
-        # Shapes: matrix (band, h, H), eigenvalues (band, h), eigenvectors (band, h, h), back (band, H, h).
-        self.matrix = stack([distinct[psf] for psf in psfs])
-        self.eigenvalues = stack([np.maximum(factors[psf][0], 0.0) for psf in psfs])
-        self.eigenvectors = stack([factors[psf][1] for psf in psfs])
-        self.back = stack([distinct[psf].T @ factors[psf][1] for psf in psfs])
+    @cached_property
+    def eigenvectors(self) -> Tensor:
+        """(band, h, h)."""
+        return self._stack([_factors(*one)[1] for one in self._each])
+
+    @cached_property
+    def back(self) -> Tensor:
+        """(band, H, h): from the spectrum to high-res pixels."""
+        return self.matrix.mT @ self.eigenvectors
+
+    def _stack(self, arrays: list[NDArray[np.float64]]) -> Tensor:
+        return torch.as_tensor(np.stack(arrays), dtype=torch.float32).to(self._device)
+
+
+@lru_cache(maxsize=32)
+def _factors(psf: Psf, low_res_px: int, scale: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return eigenvalues and eigenvectors of A At along one axis; few occur, so they are kept."""
+    matrix = decimation_matrix(psf, low_res_px, scale)
+    values, vectors = np.linalg.eigh(matrix @ matrix.T)
+    return np.maximum(values, 0.0), vectors
