@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 class Psf(Protocol):
     """The profile of a separable point spread function."""
 
+    def __hash__(self) -> int:
+        """PSFs are values: equal ones stand for each other."""
+
     @property
     def support_px(self) -> float:
         """Distance, in low-res pixels, beyond which the profile is taken as zero."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -186,7 +186,7 @@ def degrade(truth: Image, scale: int, seed: int) -> Sight:
 def restore(
     place: Place, sight: Sight, restorer: Restorer, tallies: dict[tuple[str, bool], Tally]
 ) -> dict[tuple[str, bool], Image]:
-    """Return every method's image (3, H, W) in 0 to 1, by method and whether the consistency step was made."""
+    """Note the seconds and return the images (3, H, W) in 0 to 1, by method and whether they are made consistent."""
     images = {(HIGH_RES, False): place.truth}
     for name, restoration in restorer(sight.numbers).items():
         plain_s, step_s = restoration.seconds

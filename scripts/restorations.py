@@ -33,7 +33,7 @@ METHODS = ("bicubic", "anchor", "dip", "decrappify", "chain")
 CONSISTENT_METHODS = ("dip", "decrappify", "chain")
 """Those that the product ends with the consistency step."""
 
-Numbers = NDArray[np.integer]
+Numbers = NDArray[np.int16]
 Image = NDArray[np.float32]
 Result = TypeVar("Result")
 
@@ -74,9 +74,7 @@ class Restorer:
         fitted, fitting_s = _timed(lambda: prior.fit(scene))
         tile, fitted_tile = _whole(scene), _whole(fitted)
 
-        enlarged, bicubic_s = _timed(
-            lambda: replace(tile, estimate=torch.from_numpy(scene.levels(bicubic(numbers, self._scale))))
-        )
+        enlarged, bicubic_s = _timed(lambda: _enlarged(scene, tile))
         anchored, anchor_s = _timed(
             lambda: replace(tile, estimate=anchor(tile.low_res, tile.forward_model, tile.damping))
         )
@@ -102,6 +100,11 @@ def _whole(scene: Scene) -> Tile:
     """Return the scene as its only tile."""
     (window,) = plan_tiles(*scene.size_px)
     return scene.tile(window)
+
+
+def _enlarged(scene: Scene, tile: Tile) -> Tile:
+    numbers = bicubic(np.asarray(scene.digital_numbers, dtype=np.int16), scene.scale)
+    return replace(tile, estimate=torch.from_numpy(scene.levels(numbers.astype(np.float64))))
 
 
 def _finished(scene: Scene, tile: Tile, seconds: float) -> Restoration:
