@@ -24,7 +24,7 @@ class EnhanceController(QObject):
 
     If the source layer was removed meanwhile, the result lies on top in QGIS's default style. If another project
     was opened, the result belongs to none of its layers: the file stands, but no layer is added and ``finished``
-    tells an empty layer id.
+    tells an empty layer id; ``add`` puts it on the map after all.
 
     Signals:
         progressed: phase in words, fraction done from 0 to 1.
@@ -71,6 +71,16 @@ class EnhanceController(QObject):
         if self._task is not None:
             self._task.cancel()
 
+    def add(self, result: EnhanceResult) -> str:
+        """Put a result onto the map of the project that is open now; return the name of its layer.
+
+        Raises:
+            CannotEnhance: if the file is gone.
+        """
+        if not result.output.exists():
+            raise CannotEnhance(f"The result in {result.output} is gone; enhance the extent again.")
+        return str(add_result(result.plan, result.output, QgsProject.instance()).name())
+
     def close(self) -> None:
         """Cancel and wait until the worker is gone; no signal follows. For the plugin's unload."""
         QgsProject.instance().cleared.disconnect(self._on_project_cleared)
@@ -91,17 +101,17 @@ class EnhanceController(QObject):
         if task is None:
             return
         if task.result is not None:
-            self._show(task, task.result)
+            self._show(task.result)
         elif task.failure is not None:
             self.failed.emit(task.failure.sentence, task.failure.details)
         else:
             self.cancelled.emit()
 
-    def _show(self, task: EnhanceTask, result: EnhanceResult) -> None:
+    def _show(self, result: EnhanceResult) -> None:
         layer_id = ""
         try:
             if not self._has_project_changed:
-                layer_id = add_result(task.plan, result.output, QgsProject.instance()).id()
+                layer_id = add_result(result.plan, result.output, QgsProject.instance()).id()
         except Exception:  # noqa: BLE001, whoever waits for a signal must get one
             sentence = f"The result is kept in {result.output}, but could not be added to the map; add it yourself."
             self.failed.emit(sentence, traceback.format_exc())

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
@@ -18,7 +19,6 @@ OUTPUT_EXTENSIONS = (".tif", ".tiff")
 REPORT_EXTENSION = ".report.json"
 # GDAL puts what a GeoTIFF cannot say into a file beside it.
 LONGEST_SIDECAR_ENDING = ".aux.xml"
-_TEMPORARY_NAME = "enhanced.tif"
 
 
 def choose_output(wished: Optional[Path], source_files: Iterable[Path]) -> Path:
@@ -32,7 +32,8 @@ def choose_output(wished: Optional[Path], source_files: Iterable[Path]) -> Path:
         CannotEnhance: if nothing can be written there.
     """
     if wished is None:
-        return Path(QgsProcessingUtils.generateTempFilename(_TEMPORARY_NAME))
+        # QGIS's own function makes a folder for each name, and names are asked for whenever the map moves.
+        return Path(QgsProcessingUtils.tempFolder()) / f"enhanced-{uuid.uuid4().hex[:12]}.tif"
     output = Path(os.path.abspath(wished.expanduser()))  # noqa: PTH100, resolve would follow a link that is to be replaced
     if output.suffix.lower() not in OUTPUT_EXTENSIONS:
         raise CannotEnhance(f"The result is a GeoTIFF, so its file name has to end with .tif, unlike {output.name}.")

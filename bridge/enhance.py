@@ -60,14 +60,22 @@ class EnhanceResult:
     """What came of it.
 
     Attributes:
-        output: the GeoTIFF.
-        report: the JSON file.
+        plan: what was carried out; it names the GeoTIFF and the report.
         summary: the content of the report.
     """
 
-    output: Path
-    report: Path
+    plan: EnhancePlan
     summary: dict[str, Any]
+
+    @property
+    def output(self) -> Path:
+        """The GeoTIFF."""
+        return self.plan.output
+
+    @property
+    def report(self) -> Path:
+        """The JSON file."""
+        return self.plan.report
 
 
 class _Run:
@@ -147,7 +155,7 @@ def enhance(
         raise
     except Exception as error:
         raise unexpected(error) from error
-    return EnhanceResult(plan.output, plan.report, summary)
+    return EnhanceResult(plan, summary)
 
 
 def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:

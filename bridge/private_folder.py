@@ -14,7 +14,8 @@ from typing import IO, Any
 
 # Marks a folder as ours, and is locked as long as its process lives, however that ends.
 LOCK_FILE = "headland-in-use.lock"
-SWEPT_AFTER_S = 24 * 3600.0
+# Between its making and its locking a folder looks left behind.
+SWEPT_AFTER_S = 60.0
 
 
 class PrivateFolder:
@@ -42,7 +43,7 @@ class PrivateFolder:
 
 
 def sweep(parent: Path, prefix: str) -> None:
-    """Remove this user's private folders from ``parent`` that are older than a day and whose process is gone."""
+    """Remove this user's private folders from ``parent`` whose process is gone."""
     with suppress(OSError):
         for folder in parent.iterdir():
             if folder.name.startswith(prefix) and _is_left_behind(folder):

@@ -23,7 +23,7 @@ LOG_FILE = "worker.log"
 
 _POLL_S = 0.1
 # A worker that was asked to stop, or that has said its last word, gets this long before it is killed.
-_GRACE_S = 1.0
+_GRACE_S = 0.4
 _LONGEST_LINE = 1 << 20
 _MOST_STRAY_LINES = 100
 _LOG_TAIL_BYTES = 8192

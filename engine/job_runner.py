@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 PARTIAL_OUTPUT_FILE = "output.partial.npy"
 # QGIS redraws its progress at most this often.
 PROGRESS_INTERVAL_S = 0.1
-# A worker in a long step says this often that it is alive; QGIS ends a silent one.
-SIGN_OF_LIFE_INTERVAL_S = 10.0
 
 # torch, onnxruntime and the C++ library each say it their own way, some in a plain RuntimeError.
 _OUT_OF_MEMORY_SIGNS = (
@@ -96,11 +94,6 @@ class Reporter:
         if is_new_phase or time.monotonic() - self._last_time_s >= PROGRESS_INTERVAL_S:
             self.emit(progress)
 
-    def sign_of_life(self) -> None:
-        """Repeat the last progress if that was long ago."""
-        if self._last_progress is not None and time.monotonic() - self._last_time_s >= SIGN_OF_LIFE_INTERVAL_S:
-            self.emit(self._last_progress)
-
 
 def run(job_folder: Path, command_stream: BinaryIO, event_stream: BinaryIO) -> int:
     """Do the job in ``job_folder`` and return the exit status: 0 if it finished or was cancelled, else 1."""
@@ -122,18 +115,19 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
     reporter.emit(Started(device=describe(choose_device(job.device)), versions=versions))
     low_res, valid = open_inputs(job_folder, job)
 
-    def is_cancelled() -> bool:
-        # Who asks is not hanging.
-        reporter.sign_of_life()
-        return commands.is_cancelled()
-
     try:
         report = _write_output(
             job_folder,
             low_res,
             job.scale,
             lambda output: pipeline.enhance(
-                job, low_res, valid, output, reporter.progress, is_cancelled, is_to_finish=commands.is_to_finish
+                job,
+                low_res,
+                valid,
+                output,
+                reporter.progress,
+                commands.is_cancelled,
+                is_to_finish=commands.is_to_finish,
             ),
         )
     except JobCancelled:

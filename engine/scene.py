@@ -90,11 +90,14 @@ class Scene:
         """Measure levels and noise of every band.
 
         Raises:
-            ValueError: if a band has no valid pixel.
+            ValueError: if no band has a valid pixel. One without any among others stays as it is: nothing of it is
+                looked at, and all of it comes out as nodata.
         """
         offsets, gains, noise = [], [], []
-        for number, (band, band_valid) in enumerate(zip(digital_numbers, valid, strict=True), start=1):
-            offset, gain, sd = _measure_band(band, band_valid, number)
+        if not any(band_valid.any() for band_valid in valid):
+            raise ValueError("The extent holds no valid pixel; choose another extent.")
+        for band, band_valid in zip(digital_numbers, valid, strict=True):
+            offset, gain, sd = _measure_band(band, band_valid)
             offsets.append(offset)
             gains.append(gain)
             noise.append(sd)
@@ -168,16 +171,14 @@ class Scene:
         return self._forward_models[size]
 
 
-def _measure_band(band: NDArray[np.generic], valid: NDArray[np.bool_], number: int) -> tuple[float, float, float]:
+def _measure_band(band: NDArray[np.generic], valid: NDArray[np.bool_]) -> tuple[float, float, float]:
     """Return offset, gain and noise (normalised) of one band (row, column)."""
     blocks = list(_sample(band, valid))
     if not any(good.any() for _, good in blocks):
         blocks = [(np.asarray(band, dtype=np.float64), np.asarray(valid))]
     numbers = np.concatenate([values[good] for values, good in blocks])
     if numbers.size == 0:
-        raise ValueError(
-            f"Band {number} has no valid pixel in this extent; choose another extent or leave the band out."
-        )
+        return 0.0, 1.0, SMALLEST_NOISE_SD
     # A block that holds no whole neighbourhood says nothing about the noise, and must not count as clean.
     measured = [sd for sd in (noise_sd(values, good) for values, good in blocks) if sd is not None]
     noise = float(np.median(measured)) if measured else 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ class ModelCard:
         card = cls._from_json(card_file, _read_json(card_file))
         if card.model_file != model_file:
             raise CardError(f"The model card {card_file} belongs to {card.model_file.name}; {REMEDY}.")
-        if file_sha256(model_file) != card.sha256:
+        state = model_file.stat()
+        if _known_sha256(model_file, state.st_mtime_ns, state.st_size) != card.sha256:
             raise CardError(f"The model file {card.model_file} is damaged or is not the card's; {REMEDY}.")
         return card
 
@@ -107,6 +109,12 @@ def file_sha256(path: Path) -> str:
         while block := file.read(READ_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _known_sha256(path: Path, _mtime_ns: int, _size: int) -> str:
+    """Return the SHA-256 of a file, computed once as long as it does not change: the dock asks at every move."""
+    return file_sha256(path)
 
 
 def _read_json(card_file: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 from typing import Any, ClassVar, Optional
 
@@ -58,15 +59,20 @@ _CRS_IN_EXTENT = re.compile(r"^(?:[^,]+,){3}[^,\[]+\[(.*\S.*)\]\s*$")
 
 
 class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
-    """Enhance extent. The camel-case names are QGIS's."""
+    """Enhance extent. The camel-case names are QGIS's.
 
-    def __init__(self) -> None:
+    Args:
+        is_unloaded: set when the plugin goes away; what runs then ends as if it had been cancelled.
+    """
+
+    def __init__(self, is_unloaded: threading.Event) -> None:
         super().__init__()
+        self._is_unloaded = is_unloaded
         self._plan: Optional[EnhancePlan] = None
 
     def createInstance(self) -> EnhanceExtentAlgorithm:  # noqa: N802
         """Return a new algorithm for one run."""
-        return EnhanceExtentAlgorithm()
+        return EnhanceExtentAlgorithm(self._is_unloaded)
 
     def name(self) -> str:
         """Return the second part of the id."""
@@ -143,8 +149,10 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         parameters = _with_scale_as_text(parameters)
         try:
             checked_layer(self._layer(parameters, context))
-            # QGIS's own check of its limits does not say what they are.
+            # QGIS's own check does not say what is allowed.
             self._mtf(parameters, context)
+            self._check_choices(parameters)
+            _check_seed(parameters)
             is_fine, message = super().checkParameterValues(parameters, context)
             if not is_fine:
                 return False, message
@@ -188,7 +196,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         if self._plan is None:
             raise QgsProcessingException("The algorithm was not prepared.")
         try:
-            result = enhance(self._plan, _Teller(feedback), feedback.isCanceled)
+            result = enhance(self._plan, _Teller(feedback), lambda: feedback.isCanceled() or self._is_unloaded.is_set())
         except EnhanceCancelled as error:
             raise QgsProcessingException("The enhancement was cancelled.") from error
         except EnhanceFailed as error:
@@ -203,6 +211,15 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         self.addParameter(
             QgsProcessingParameterEnum(name, LABELS[name], options=words, defaultValue=default, usesStaticStrings=True)
         )
+
+    def _check_choices(self, parameters: dict[str, Any]) -> None:
+        for definition in self.parameterDefinitions():
+            given = parameters.get(definition.name())
+            if not isinstance(definition, QgsProcessingParameterEnum) or given is None:
+                continue
+            if isinstance(given, (str, int)) and str(given) not in definition.options():
+                words = ", ".join(definition.options())
+                raise CannotEnhance(f"{definition.name()} is “{given}”; choose one of {words}.")
 
     def _layer(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Optional[QgsMapLayer]:
         """Return the layer, of whatever sort, or None if none is given."""
@@ -272,7 +289,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             raise CannotEnhance(f"“{given}” are no band numbers; give them like 1;2;3.") from error
 
     def _style_like_source(self, context: QgsProcessingContext) -> None:
-        """Have the result look like its source, and lie under its name, once QGIS loads it."""
+        """Have the result look like its source once QGIS loads it."""
         plan = self._plan
         if plan is not None and context.willLoadLayerOnCompletion(str(plan.output)):
             details = context.layerToLoadOnCompletionDetails(str(plan.output))
@@ -285,11 +302,18 @@ def _with_scale_as_text(parameters: dict[str, Any]) -> dict[str, Any]:
     return {**parameters, SCALE: str(scale)} if isinstance(scale, int) else parameters
 
 
+def _check_seed(parameters: dict[str, Any]) -> None:
+    seed = parameters.get(SEED)
+    if isinstance(seed, int) and not 0 <= seed <= LARGEST_SEED:
+        raise CannotEnhance(f"The seed is {seed}; it must lie between 0 and {LARGEST_SEED}.")
+
+
 class _StyleCopier(QgsProcessingLayerPostProcessorInterface):
     """Gives a loaded result its source's style, on the main thread."""
 
-    # QGIS does not keep it alive until the layer is loaded, which is after the algorithm is gone.
-    _latest: ClassVar[Optional[_StyleCopier]] = None
+    # By output. QGIS keeps none alive until the layer is loaded, which is after the algorithm is gone; as many lie here
+    # as results wait to be loaded, or were in a context that was dropped without loading them.
+    _waiting: ClassVar[dict[Path, _StyleCopier]] = {}
 
     def __init__(self, plan: EnhancePlan) -> None:
         super().__init__()
@@ -298,8 +322,8 @@ class _StyleCopier(QgsProcessingLayerPostProcessorInterface):
     @classmethod
     def for_plan(cls, plan: EnhancePlan) -> _StyleCopier:
         """Return one that lives long enough."""
-        cls._latest = cls(plan)
-        return cls._latest
+        cls._waiting[plan.output] = cls(plan)
+        return cls._waiting[plan.output]
 
     def postProcessLayer(  # noqa: N802, the name is QGIS's
         self,
@@ -311,6 +335,8 @@ class _StyleCopier(QgsProcessingLayerPostProcessorInterface):
         source = QgsProcessingUtils.mapLayerFromString(self._plan.source_layer_id, context)
         if isinstance(source, QgsRasterLayer) and isinstance(layer, QgsRasterLayer):
             copy_style(source, layer, tuple(band.number for band in self._plan.bands))
+        # QGIS still holds it while this runs, and PyQt's own reference outlives the call.
+        self._waiting.pop(self._plan.output, None)
 
 
 class _Teller:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from qgis.core import QgsProcessingProvider
@@ -14,6 +15,14 @@ ICON_FILE = Path(__file__).resolve().parent.parent / "ui" / "icons" / "headland.
 
 class HeadlandProvider(QgsProcessingProvider):
     """Offers ``headland:enhanceextent``. The camel-case names are QGIS's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_unloaded = threading.Event()
+
+    def unload(self) -> None:
+        """End what runs: nobody will load its result."""
+        self._is_unloaded.set()
 
     def id(self) -> str:
         """Return the first part of the algorithms' ids."""
@@ -33,7 +42,7 @@ class HeadlandProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:  # noqa: N802
         """Add the algorithms."""
-        self.addAlgorithm(EnhanceExtentAlgorithm())
+        self.addAlgorithm(EnhanceExtentAlgorithm(self._is_unloaded))
 
     def supportedOutputRasterLayerExtensions(self) -> list[str]:  # noqa: N802
         """Return the file name extensions of results."""

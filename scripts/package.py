@@ -5,6 +5,7 @@ Of what lies in the plugin's folders only what git knows goes in; without git, w
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -45,6 +46,10 @@ def make_zip(root: Path, archive: Path) -> int:
     """Write ``archive`` and return the number of files in it."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     files = plugin_files(root)
+    for card in (path for path in files if path.parts[0] == "models" and path.suffix == ".json"):
+        model = card.with_name(json.loads((root / card).read_text(encoding="utf-8"))["file"])
+        if model not in files:
+            raise SystemExit(f"{model} is not among the files that git knows, though {card} names it; add it first.")
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as package:
         for path in files:
             entry = zipfile.ZipInfo(f"headland/{path}", EPOCH)

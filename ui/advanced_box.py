@@ -10,7 +10,7 @@ from qgis.gui import QgsCheckableComboBox, QgsCollapsibleGroupBox, QgsFileWidget
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QDoubleSpinBox, QFormLayout, QSizePolicy, QSpinBox, QWidget
 
-from ..engine.job import LARGEST_SEED, Device, Preset, Sensor
+from ..engine.job import LARGEST_MTF, LARGEST_SEED, SMALLEST_MTF, Device, Preset, Sensor
 from .choice_box import ChoiceBox
 from .choices import devices, presets, sensors, tr
 
@@ -31,7 +31,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.preset_box = ChoiceBox(presets())
         self.sensor_box = ChoiceBox(sensors())
         self.mtf_box = QDoubleSpinBox()
-        self.mtf_box.setRange(0.01, 0.99)
+        self.mtf_box.setRange(SMALLEST_MTF, LARGEST_MTF)
         self.mtf_box.setSingleStep(0.01)
         self.mtf_box.setValue(DEFAULT_MTF)
         self.seed_box = QSpinBox()

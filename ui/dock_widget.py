@@ -261,8 +261,16 @@ class EnhanceDock(QgsDockWidget):
     def _on_finished(self, result: EnhanceResult, layer_id: str) -> None:
         self._show_running(is_running=False)
         layer = QgsProject.instance().mapLayer(layer_id)
-        name = result.output.name if layer is None else layer.name()
-        messages.say_done(self._message_bar, name, float(result.summary["seconds"]["total"]))
+        if layer is None:
+            messages.say_kept(self._message_bar, result.output, lambda: self._add(result))
+        else:
+            messages.say_done(self._message_bar, layer.name(), float(result.summary["seconds"]["total"]))
+
+    def _add(self, result: EnhanceResult) -> None:
+        try:
+            self._controller.add(result)
+        except CannotEnhance as problem:
+            messages.say_failed(self._message_bar, str(problem), "")
 
     def _on_failed(self, sentence: str, details: str) -> None:
         self._show_running(is_running=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from qgis.core import Qgis
 from qgis.gui import QgsMessageBar, QgsMessageViewer
 from qgis.PyQt.QtWidgets import QPushButton, QWidget
@@ -17,6 +20,17 @@ def say_done(bar: QgsMessageBar, layer_name: str, seconds: float) -> None:
     duration = tr("{:.0f} s").format(seconds) if seconds < 100 else tr("{:.0f} min").format(seconds / 60)  # noqa: PLR2004
     text = tr("“{name}” is on the map, after {duration}.").format(name=layer_name, duration=duration)
     bar.pushMessage(TITLE, text, Qgis.MessageLevel.Success, SUCCESS_SHOWN_S)
+
+
+def say_kept(bar: QgsMessageBar, output: Path, add: Callable[[], None]) -> None:
+    """Say that the result is not on the map, because another project is open, and where it is; offer to add it."""
+    sentence = tr("The project was changed meanwhile; the result is kept in {output}.").format(output=output)
+    item = bar.createMessage(TITLE, sentence)
+    button = QPushButton(tr("Add to the map"), item)
+    button.clicked.connect(add)
+    button.clicked.connect(item.dismiss)
+    item.layout().addWidget(button)
+    bar.pushWidget(item, Qgis.MessageLevel.Warning)
 
 
 def say_cancelled(bar: QgsMessageBar) -> None:

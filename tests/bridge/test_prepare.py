@@ -17,6 +17,7 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
     QgsPalettedRasterRenderer,
+    QgsProcessingUtils,
     QgsRasterLayer,
     QgsRasterRange,
     QgsRectangle,
@@ -180,6 +181,16 @@ def test_a_model_of_ones_own_must_be_there_and_fit(make_layer: MakeLayer, folder
     mine.write_bytes(b"half of it")
     assert "is damaged" in sentence(layer, model=mine, scale=2)
     assert plan_of(layer, model=mine, method=Method.DIP).job.model == str(mine), "no network of that sort is used"
+
+
+def test_checking_a_request_leaves_nothing_in_the_temporary_folder(make_layer: MakeLayer) -> None:
+    layer = make_layer()
+    temporary = Path(QgsProcessingUtils.tempFolder())
+    before = sorted(temporary.iterdir())
+    first, second = plan_of(layer).output, plan_of(layer).output
+    assert first.parent == second.parent == temporary
+    assert first != second
+    assert sorted(temporary.iterdir()) == before
 
 
 @pytest.mark.parametrize("name", ["out.png", "out", "out.tif.gz"])

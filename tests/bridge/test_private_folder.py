@@ -12,16 +12,16 @@ import pytest
 from headland.bridge.private_folder import LOCK_FILE, SWEPT_AFTER_S, PrivateFolder, sweep
 
 PREFIX = "work-"
-A_DAY_AND_MORE_S = SWEPT_AFTER_S + 60
+LONG_ENOUGH_S = SWEPT_AFTER_S + 60
 
 
-def make_old(path: Path, age_s: float = A_DAY_AND_MORE_S) -> Path:
+def make_old(path: Path, age_s: float = LONG_ENOUGH_S) -> Path:
     then = time.time() - age_s
     os.utime(path, (then, then), follow_symlinks=False)
     return path
 
 
-def left_behind(parent: Path, name: str = f"{PREFIX}left", age_s: float = A_DAY_AND_MORE_S) -> Path:
+def left_behind(parent: Path, name: str = f"{PREFIX}left", age_s: float = LONG_ENOUGH_S) -> Path:
     """Make a folder as a process leaves it that is gone."""
     folder = parent / name
     folder.mkdir(mode=0o700)
@@ -37,9 +37,9 @@ def test_it_is_for_this_user_only_and_gone_afterwards(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_what_a_process_left_that_is_gone_is_removed_after_a_day(folder: Path) -> None:
+def test_what_a_process_left_that_is_gone_is_removed_unless_it_may_be_new(folder: Path) -> None:
     old = left_behind(folder)
-    young = left_behind(folder, f"{PREFIX}young", SWEPT_AFTER_S - 60)
+    young = left_behind(folder, f"{PREFIX}young", SWEPT_AFTER_S / 2)
     sweep(folder, PREFIX)
     assert not old.exists()
     assert young.exists()

@@ -93,10 +93,30 @@ def test_what_the_readme_shows_and_links_to_comes_along(copy: Path, tmp_path: Pa
     readme = (copy / "README.md").read_text(encoding="utf-8")
     links = {link for link in re.findall(r"\]\(([^)#]+)", readme) if "://" not in link}
     assert any(link.endswith(".png") for link in links)
-    for link in links:
-        (copy / link).parent.mkdir(parents=True, exist_ok=True)
-        (copy / link).touch()
     assert links <= names_in(package(copy, tmp_path / "headland.zip"))
+
+
+def test_a_zip_without_a_model_that_a_card_names_is_not_made(copy: Path, tmp_path: Path) -> None:
+    git(copy, "init", "--quiet")
+    git(copy, "add", "--all")
+    git(copy, "rm", "--quiet", "--cached", "models/decrappify/decrappify.onnx")
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        package(copy, tmp_path / "headland.zip")
+    assert "models/decrappify/decrappify.onnx is not among the files that git knows" in failure.value.stderr.decode()
+    assert not (tmp_path / "headland.zip").exists()
+
+
+def documents() -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return [ROOT / name for name in listing.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_in_the_documents_leads_somewhere_and_nothing_is_left_to_be_filled_in(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#]+)", text):
+        assert "://" in link or (document.parent / link).exists(), link
+    assert not re.findall(r"^.*@[A-Z]+@.*$", text, re.MULTILINE)
 
 
 def test_the_metadata_names_one_version_and_no_address_of_anybody() -> None:

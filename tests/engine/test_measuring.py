@@ -107,11 +107,9 @@ def test_a_constant_band_is_no_error() -> None:
     assert np.allclose(scene.digital(scene.tile(plan_tiles(20, 20)[0]).low_res), 7.0)
 
 
-def test_a_band_without_valid_pixels_is_named() -> None:
-    valid = np.ones((2, 20, 20), dtype=bool)
-    valid[1] = False
-    with pytest.raises(ValueError, match="Band 2 has no valid pixel"):
-        Scene.measure(np.zeros((2, 20, 20)), valid, (0.25, 0.25), 4, CPU)
+def test_an_extent_without_any_valid_pixel_is_refused() -> None:
+    with pytest.raises(ValueError, match="no valid pixel"):
+        Scene.measure(np.zeros((2, 20, 20)), np.zeros((2, 20, 20), dtype=bool), (0.25, 0.25), 4, CPU)
 
 
 def test_holes_are_filled_from_their_rims_and_valid_pixels_stay() -> None:

@@ -113,6 +113,20 @@ def test_an_extent_without_valid_pixels_is_refused_in_words(method: Method) -> N
         enhanced(replace(ANCHOR_JOB, method=method), numbers, np.zeros(numbers.shape, dtype=bool))
 
 
+@pytest.mark.parametrize("method", list(Method))
+def test_a_band_without_valid_pixels_does_not_touch_the_others(method: Method) -> None:
+    numbers = farmland()
+    valid = np.ones(numbers.shape, dtype=bool)
+    valid[-1] = False
+    other = numbers.copy()
+    other[-1] = 60000
+    job = replace(ANCHOR_JOB, method=method)
+    first, report = enhanced(job, numbers, valid)
+    assert np.isfinite(first).all()
+    assert np.isfinite(report["consistency"]["rmse_over_noise"]).all()
+    assert np.array_equal(enhanced(job, other, valid)[0], first), "what is not valid does not count"
+
+
 def test_a_cancelled_job_stops() -> None:
     numbers = farmland()
     output = np.zeros((3, 80, 106), dtype=np.float32)

@@ -50,6 +50,24 @@ def assert_is_a_sentence(error: pytest.ExceptionInfo[CardError], *words: str) ->
         assert word in message
 
 
+def test_a_file_is_not_read_again_as_long_as_it_does_not_change(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def spy(path: Path) -> str:
+        read.append(path)
+        return file_sha256(path)
+
+    monkeypatch.setattr(card_module, "file_sha256", spy)
+    ModelCard.load(model_file)
+    ModelCard.load(model_file)
+    assert read == [model_file]
+    model_file.write_bytes(b"another network")
+    with pytest.raises(CardError, match="damaged"):
+        ModelCard.load(model_file)
+
+
 def test_the_shipped_card_matches_the_shipped_file() -> None:
     card = ModelCard.load(SHIPPED)
     assert card.bands == 3

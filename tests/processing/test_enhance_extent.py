@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import time
@@ -152,6 +153,54 @@ def test_a_loaded_result_is_styled_like_its_source(
     assert result.renderer().grayBand() == 2
 
 
+def test_each_of_several_results_is_styled_like_its_source(
+    make_layer: MakeLayer, fake_engine: FakeEngine, project: QgsProject, folder: Path
+) -> None:
+    import processing
+
+    source = project.addMapLayer(make_layer(bands=3))
+    source.setRenderer(QgsSingleBandGrayRenderer(source.dataProvider(), 3))
+    context = QgsProcessingContext()
+    context.setProject(project)
+    outputs = [str(folder / name) for name in ("one.tif", "two.tif")]
+    for output in outputs:
+        details = QgsProcessingContext.LayerDetails(Path(output).stem, project, "OUTPUT")
+        context.addLayerToLoadOnCompletion(output, details)
+        parameters = {"INPUT": source, "METHOD": "anchor", "BANDS": [2, 3], "OUTPUT": output}
+        processing.run(ALGORITHM, parameters, context=context, is_child_algorithm=True)
+    gc.collect()
+    for output in outputs:
+        layer = QgsRasterLayer(output)
+        processor = context.layerToLoadOnCompletionDetails(output).postProcessor()
+        processor.postProcessLayer(layer, context, QgsProcessingFeedback())
+        assert layer.renderer().grayBand() == 2
+
+
+def test_unloading_the_plugin_in_mid_run_ends_the_worker(
+    make_raster: MakeRaster,
+    use_engine: UseEngine,
+    folder: Path,
+    provider: HeadlandProvider,
+    algorithm: QgsProcessingAlgorithm,
+) -> None:
+    engine = use_engine("hang")
+    source = make_raster()
+
+    def unload() -> None:
+        engine.wait_for_worker()
+        # What the registry calls when the provider is taken away.
+        provider.unload()
+
+    threading.Thread(target=unload).start()
+    feedback = QgsProcessingFeedback()
+    parameters = {"INPUT": str(source), "METHOD": "anchor", "OUTPUT": str(folder / "out.tif")}
+    _results, is_fine = algorithm.run(parameters, QgsProcessingContext(), feedback, {})
+    assert not is_fine
+    assert "cancelled" in feedback.textLog()
+    assert not engine.is_worker_alive()
+    assert list(folder.glob("*.tif")) == [source]
+
+
 def test_phases_and_progress_are_told(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:
     import processing
 
@@ -273,7 +322,13 @@ class TestBadInput:
             assert refusal(algorithm, INPUT=make_layer(), SENSOR="custom", MTF=mtf) == ""
 
     def test_a_word_that_is_no_choice(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        assert "METHOD" in refusal(algorithm, INPUT=make_layer(), METHOD="magic")
+        text = refusal(algorithm, INPUT=make_layer(), METHOD="magic")
+        assert text == "METHOD is “magic”; choose one of chain, dip, decrappify, anchor."
+        assert refusal(algorithm, INPUT=make_layer(), SCALE=3) == "SCALE is “3”; choose one of 2, 4."
+
+    def test_a_seed_out_of_range(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
+        text = refusal(algorithm, INPUT=make_layer(), SEED=-1)
+        assert text == "The seed is -1; it must lie between 0 and 2147483647."
 
     def test_a_good_request_passes_and_leaves_no_layer_to_load(
         self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer

@@ -171,6 +171,25 @@ def test_a_failure_is_told_in_one_sentence_and_the_next_click_works(
     assert len(project.mapLayers()) == 2
 
 
+@pytest.mark.usefixtures("fake_engine")
+def test_a_result_for_a_project_that_was_closed_is_kept_and_can_be_added(
+    dock: EnhanceDock, add_layer: AddLayer, project: QgsProject, window: Window, folder: Path, qtbot: QtBot
+) -> None:
+    add_layer()
+    dock.output_box.setFilePath(str(folder / "kept.tif"))
+    start(dock, qtbot)
+    project.clear()
+    wait_for_end(dock, qtbot)
+    item = only_message(window)
+    assert item.text() == f"The project was changed meanwhile; the result is kept in {folder / 'kept.tif'}."
+    assert not project.mapLayers()
+    (button,) = (button for button in item.findChildren(QPushButton) if button.text() == "Add to the map")
+    Person(qtbot).click(button)
+    (layer,) = project.mapLayers().values()
+    assert layer.name() == "Fields 2024 (enhanced ×4)"
+    assert layer.isValid()
+
+
 @pytest.mark.parametrize("behaviour", ["killed", "garbage", "out of memory", "wrong size"])
 def test_the_details_of_a_failure_are_a_click_away(
     dock: EnhanceDock, add_layer: AddLayer, window: Window, use_engine: UseEngine, qtbot: QtBot, behaviour: str
