@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .events import Cancelled, Event, Failed, FailureKind, Finished, Progress, Started, encode
 from .job import INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError
+from .memory import is_out_of_memory
 from .progress import BadInput
 from .progress import Cancelled as JobCancelled
 
@@ -25,16 +26,6 @@ if TYPE_CHECKING:
 PARTIAL_OUTPUT_FILE = "output.partial.npy"
 # QGIS redraws its progress at most this often.
 PROGRESS_INTERVAL_S = 0.1
-
-# torch, onnxruntime and the C++ library each say it their own way, some in a plain RuntimeError.
-_OUT_OF_MEMORY_SIGNS = (
-    "out of memory",
-    "not enough memory",
-    "can't allocate memory",
-    "failed to allocate memory",
-    "bad_alloc",
-    "bad allocation",
-)
 
 
 class EnvironmentBroken(Exception):
@@ -219,7 +210,7 @@ def _check_room(job_folder: Path, needed_bytes: int) -> None:
 def _failure(error: Exception) -> Failed:
     """Return what to tell QGIS about ``error``."""
     details = "".join(traceback.format_exception(error))
-    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OUT_OF_MEMORY_SIGNS):
+    if is_out_of_memory(error):
         message = "The engine ran out of memory; close other programs or choose a smaller extent or fewer bands."
         return Failed(FailureKind.OUT_OF_MEMORY, message, details)
     if isinstance(error, EnvironmentBroken):

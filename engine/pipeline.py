@@ -29,6 +29,7 @@ from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
 from .dip.reference import ReferenceSettings, fit_reference
 from .job import Job, Method, Preset, Sensor
+from .memory import is_out_of_memory
 from .model_file import model_file
 from .progress import BadInput, OnStep, Progress, ReportProgress
 from .scene import Scene, Tile
@@ -46,6 +47,9 @@ REFERENCE_SETTINGS = ReferenceSettings()
 # The published network holds the features of the whole tile for its gradient: 128 low-res pixels a side, margin
 # included, take 2.7 GB at a scale factor of four.
 REFERENCE_CORE_PX = 80
+
+# Tiles of 28 pixels and their margins are the smallest: who has no memory for those has none for anything.
+MOST_HALVINGS = 3
 
 # What share of the work fitting is, for the progress bar, when there is but one tile.
 FIT_SHARE = 0.2
@@ -107,20 +111,20 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         except ValueError as error:
             raise BadInput(str(error)) from error
     plan = _plan(job, scene.device, progress)
-    tiles = plan_tiles(*scene.size_px, plan.largest_core_px, plan.margin_px)
     fit_share = 0.0
     if plan.fit is not None:
-        fit_share = FIT_SHARE / len(tiles)
+        fit_share = FIT_SHARE / len(plan_tiles(*scene.size_px, plan.largest_core_px, plan.margin_px))
         progress.enter("Fitting the blur", 0.0, fit_share)
         with progress.timed("dip fit"):
             scene = plan.fit(scene, progress.step)
-    _run_tiles(scene, tiles, plan, output, progress, fit_share)
+    tiles = _run_in_memory(scene, plan, output, progress, fit_share)
     with progress.timed("consistency"):
         figures = _judge(scene, tiles, output, progress)
     return {
         "models": list(plan.models),
         **({"dip": plan.settings} if plan.settings else {}),
         "device": describe(device),
+        "tiles": len(tiles),
         "mtf_at_nyquist": [psf.mtf_at_nyquist for psf in scene.psfs],
         "mtf_assumed": list(mtf),
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
@@ -219,6 +223,29 @@ _PHASES = {
     "decrappify": "Restoring borders",
     "consistency": "Checking against the input",
 }
+
+
+def _run_in_memory(
+    scene: Scene, plan: Plan, output: NDArray[np.floating[Any]], progress: Progress, done: float
+) -> tuple[TileWindow, ...]:
+    """Fill ``output`` tile by tile, in smaller tiles where memory runs out; return the tiles that it took."""
+    core_px = plan.largest_core_px
+    for halvings_left in range(MOST_HALVINGS, -1, -1):
+        tiles = plan_tiles(*scene.size_px, core_px, plan.margin_px)
+        try:
+            _run_tiles(scene, tiles, plan, output, progress, done)
+        except Exception as error:
+            if not is_out_of_memory(error) or not halvings_left:
+                raise
+        else:
+            return tiles
+        # Only here, past the handler, has the error let go of the tile's arrays.
+        progress.enter("Going on with smaller tiles, for lack of memory", done, done)
+        output[:] = 0.0
+        core_px //= 2
+        if scene.device.type == "cuda":
+            torch.cuda.empty_cache()
+    raise AssertionError("The last try returns or raises.")
 
 
 def _run_tiles(

@@ -23,6 +23,7 @@ class Recipe:
         input_weights: how often the input is "bicubic", "anchor", "prior" or "restored".
         pixel_weight: of the L1 distance after the consistency step.
         raw_pixel_weight: of the L1 distance before it, so that the network does not lean on the step.
+        edge_weight: of the L1 distance of differences between neighbours, after the consistency step: steep borders.
         grid_weight: of a pattern that repeats with the pixel grid.
         vgg_weights: of the relative L1 distance at the end of each VGG block.
         direction_weight: of the distance of VGG feature directions, relative to their L1 distance.
@@ -43,6 +44,7 @@ class Recipe:
     input_weights: dict[str, float]
     pixel_weight: float
     raw_pixel_weight: float
+    edge_weight: float
     grid_weight: float
     vgg_weights: dict[str, float]
     direction_weight: float

@@ -145,12 +145,13 @@ class Trainer:
         recipe, target = self.recipe, centre(batch.target)
         consistent = batch.project(restored)
         pixel, raw = functional.l1_loss(consistent, target), functional.l1_loss(restored, target)
-        grid = grid_strength(restored - target)
+        edge, grid = edge_distance(consistent, target), grid_strength(restored - target)
         # Another corner at every step: no pattern may fit the places where VGG pools.
         row, column = np.random.default_rng([recipe.seed, self.run.step, 1]).integers(0, 2 * GRID_PX, 2)
         vgg = self._vgg_loss(consistent[..., row:, column:], target[..., row:, column:])
-        total = recipe.pixel_weight * pixel + recipe.raw_pixel_weight * raw + recipe.grid_weight * grid + vgg
-        return {"total": total, "pixel": pixel, "raw_pixel": raw, "grid": grid, "vgg": vgg}
+        total = recipe.pixel_weight * pixel + recipe.raw_pixel_weight * raw + vgg
+        total = total + recipe.edge_weight * edge + recipe.grid_weight * grid
+        return {"total": total, "pixel": pixel, "raw_pixel": raw, "edge": edge, "grid": grid, "vgg": vgg}
 
     def _draw(self, progress: float) -> tuple[Batch, Tensor]:
         """Return a batch and what the network is fed of it (without the margin)."""
@@ -187,6 +188,12 @@ class Trainer:
         decay = min(self.recipe.ema_decay, (1.0 + self.run.step) / (10.0 + self.run.step))
         for averaged, current in zip(self.run.averaged.parameters(), self.run.network.parameters()):
             averaged.lerp_(current, 1.0 - decay)
+
+
+def edge_distance(image: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference of the gradients of (batch, band, row, column), by forward differences."""
+    error = image - target
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
 
 
 def grid_strength(error: Tensor) -> Tensor:

@@ -127,6 +127,48 @@ def test_a_band_without_valid_pixels_does_not_touch_the_others(method: Method) -
     assert np.array_equal(enhanced(job, other, valid)[0], first), "what is not valid does not count"
 
 
+class ShortOfMemory:
+    """The anchor on a machine where only tiles of up to so many low-res pixels fit."""
+
+    def __init__(self, most_px: int, message: str = "DefaultCPUAllocator: can't allocate memory") -> None:
+        self.most_px, self.message = most_px, message
+        self.tried: list[int] = []
+        self._stage = pipeline._anchor
+
+    def __call__(self, tile: pipeline.Tile, progress: pipeline.Progress) -> pipeline.Tile:
+        self.tried.append(tile.low_res[0].numel())
+        if self.tried[-1] > self.most_px:
+            raise RuntimeError(self.message)
+        return self._stage(tile, progress)
+
+
+def test_where_memory_runs_out_smaller_tiles_give_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = np.tile(farmland(), (1, 4, 4))
+    whole, report = enhanced(ANCHOR_JOB, numbers)
+    assert report["tiles"] == 1
+    short = ShortOfMemory(most_px=numbers[0].size // 2)
+    monkeypatch.setattr(pipeline, "_anchor", short)
+    result, report = enhanced(ANCHOR_JOB, numbers)
+    assert report["tiles"] > 1
+    assert np.abs(result - whole).max() < 1.0
+
+
+def test_a_machine_without_memory_for_any_tile_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = ShortOfMemory(most_px=0)
+    monkeypatch.setattr(pipeline, "_anchor", short)
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        enhanced(ANCHOR_JOB, farmland())
+    assert len(short.tried) == 1 + pipeline.MOST_HALVINGS
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ShortOfMemory(most_px=0, message="a bug")
+    monkeypatch.setattr(pipeline, "_anchor", other)
+    with pytest.raises(RuntimeError, match="a bug"):
+        enhanced(ANCHOR_JOB, farmland())
+    assert len(other.tried) == 1
+
+
 def test_a_cancelled_job_stops() -> None:
     numbers = farmland()
     output = np.zeros((3, 80, 106), dtype=np.float32)

@@ -23,6 +23,7 @@ from headland.models.training.train_decrappify import (
     Run,
     Start,
     Trainer,
+    edge_distance,
     grid_strength,
     prepare,
     read_log,
@@ -141,6 +142,16 @@ def test_the_frozen_encoder_does_not_move(data_folder: Path, recipe: Recipe) -> 
     trainer.step(progress=0.6)
     trainer.step(progress=0.6)
     assert not torch.equal(trainer.run.network.encoder.conv1.weight, before)
+
+
+def test_the_edge_distance_is_about_borders_and_not_about_brightness() -> None:
+    sharp = torch.zeros(1, 3, 8, 8)
+    sharp[..., 4:] = 1.0
+    soft = sharp.clone()
+    soft[..., 3:5] = torch.tensor([0.25, 0.75])
+    assert float(edge_distance(sharp + 0.2, sharp)) == pytest.approx(0.0, abs=1e-6)
+    # Over 7 differences a row: 0.25, 0.5 and 0.25 off.
+    assert float(edge_distance(soft, sharp)) == pytest.approx(1.0 / 7.0)
 
 
 def test_the_vgg_loss_is_zero_only_for_equal_images_and_passes_a_gradient(data_folder: Path) -> None:
