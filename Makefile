@@ -106,7 +106,8 @@ bench-quality: setup ## hold the chain against each stage alone: DATA=folder wit
 
 .PHONY: train-prior
 train-prior: setup ## train the start of Deep Image Prior: DATA=folder of image folders OUT=file.npz MINUTES=30
-	"$(DEV)/bin/python" -m headland.models.training.train_prior "$(DATA)" "$(OUT)" --minutes $(or $(MINUTES),30)
+	"$(DEV)/bin/python" -m headland.models.training.train_prior "$(DATA)" "$(OUT)" --minutes $(or $(MINUTES),30) \
+	    $(if $(DEVICE),--device "$(DEVICE)")
 
 .PHONY: train
 train: setup ## train Decrappify: DATA=folder with highres/ and weights/ OUT=folder MINUTES=60 RECIPE=file.json FROM=file.onnx (docs/training.md)

@@ -50,6 +50,7 @@ class TrainingConfig:
     dead_leaves_px: int = 256
     share_of_dead_leaves: float = 0.25
     seed: int = 0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -114,23 +115,26 @@ def random_psfs(rng: np.random.Generator) -> tuple[list[Psf], list[Psf]]:
 
 def degraded_batch(high_res: Tensor, scale: int, rng: np.random.Generator, noise: torch.Generator) -> Degraded:
     """Blur, decimate and add noise to ``high_res`` (n, 3, H, W), each image with a sensor of its own."""
-    count, low_res_px = high_res.shape[0], high_res.shape[-1] // scale
+    count, low_res_px, device = high_res.shape[0], high_res.shape[-1] // scale, high_res.device
     pairs = [random_psfs(rng) for _ in range(count)]
     size = (low_res_px, low_res_px)
-    true = ForwardModel([psf for pair in pairs for psf in pair[0]], size, scale)
-    assumed = ForwardModel([psf for pair in pairs for psf in pair[1]], size, scale)
+    true = ForwardModel([psf for pair in pairs for psf in pair[0]], size, scale, device)
+    assumed = ForwardModel([psf for pair in pairs for psf in pair[1]], size, scale, device)
     noise_sd = np.exp(rng.uniform(np.log(0.001), np.log(0.05), count)).astype(np.float32)
     believed = noise_sd * np.exp(rng.normal(0.0, 0.3, count)).astype(np.float32)
     low_res = true.degrade(high_res.flatten(0, 1)).reshape(count, 3, *size)
-    low_res = low_res + torch.randn(low_res.shape, generator=noise) * torch.from_numpy(noise_sd)[:, None, None, None]
-    damping = torch.tensor([damping_for(float(sd)) for sd in np.repeat(believed, 3)])[:, None, None]
-    return Degraded(high_res, low_res, torch.from_numpy(believed)[:, None, None, None], assumed, damping, scale)
+    drawn = torch.randn(low_res.shape, generator=noise) * torch.from_numpy(noise_sd)[:, None, None, None]
+    damping = torch.tensor([damping_for(float(sd)) for sd in np.repeat(believed, 3)], device=device)[:, None, None]
+    told = torch.from_numpy(believed).to(device)[:, None, None, None]
+    return Degraded(high_res, low_res + drawn.to(device), told, assumed, damping, scale)
 
 
 def restored(network: PriorNetwork, batch: Degraded) -> Tensor:
     """Return the network's projected result for a batch."""
     start = batch.start()
-    with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):  # noqa: SLF001
+    device = batch.high_res.device.type
+    is_fast = device == "cuda" or torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001
+    with torch.autocast(device, torch.bfloat16, enabled=is_fast):
         corrected = network(start, batch.low_res, batch.noise_sd, batch.scale)
     return batch.projected(corrected.float())
 
@@ -140,7 +144,7 @@ def train(images: Sequence[TrainingImage], output: Path, config: TrainingConfig)
     rng = np.random.default_rng(config.seed)
     noise = torch.Generator().manual_seed(config.seed)
     torch.manual_seed(config.seed)
-    network = load_weights(output) if output.exists() else PriorNetwork(PriorConfig())
+    network = (load_weights(output) if output.exists() else PriorNetwork(PriorConfig())).to(config.device)
     averaged = copy.deepcopy(network)
     optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     began, step = time.monotonic(), 0
@@ -149,7 +153,7 @@ def train(images: Sequence[TrainingImage], output: Path, config: TrainingConfig)
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * _rate_factor(step, elapsed / config.minutes)
         scale = 4 if rng.random() < config.share_of_scale_4 else 2
-        high_res = random_crops(images, config.batch, config.low_res_px * scale, rng)
+        high_res = random_crops(images, config.batch, config.low_res_px * scale, rng).to(config.device)
         ratios.append(_step(network, optimiser, degraded_batch(high_res, scale, rng, noise)))
         with torch.no_grad():
             for kept, trained in zip(averaged.parameters(), network.parameters(), strict=True):
@@ -185,9 +189,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("output", type=Path, help=".npz to write; if it exists, training goes on from it")
     parser.add_argument("--minutes", type=float, default=TrainingConfig.minutes)
     parser.add_argument("--seed", type=int, default=TrainingConfig.seed)
+    parser.add_argument("--device", default=TrainingConfig.device, help="of torch: cpu or cuda")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    config = TrainingConfig(minutes=options.minutes, seed=options.seed)
+    config = TrainingConfig(minutes=options.minutes, seed=options.seed, device=options.device)
     train(training_images(options.data, config), options.output, config)
     options.output.with_suffix(".json").write_text(json.dumps(asdict(config), indent=2), encoding="utf-8")
 

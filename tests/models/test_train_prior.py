@@ -1,0 +1,61 @@
+"""The prior's training degrades by many sensors, lowers its loss, and goes on from what it left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from headland.engine.psf import GaussianPsf
+from headland.models.dip.prior_network import PriorConfig, PriorNetwork, load_weights, save_weights
+from headland.models.training.imagery import TrainingImage
+from headland.models.training.train_prior import TrainingConfig, degraded_batch, random_crops, random_psfs, train
+
+CONFIG = TrainingConfig(minutes=0.02, batch=2, low_res_px=16)
+
+
+@pytest.fixture
+def images() -> list[TrainingImage]:
+    fields = np.random.default_rng(3).random((3, 12, 12), dtype=np.float32).repeat(8, axis=1).repeat(8, axis=2)
+    return [TrainingImage("drawn", "fields", fields, 1.0)]
+
+
+def weights(path: Path) -> torch.Tensor:
+    return torch.cat([value.flatten() for value in load_weights(path).state_dict().values()])
+
+
+def test_it_trains_the_tail_and_goes_on_from_the_file(images: list[TrainingImage], tmp_path: Path) -> None:
+    output = tmp_path / "prior.npz"
+    torch.manual_seed(0)
+    save_weights(PriorNetwork(PriorConfig(width=8, blocks=1)), output)
+    untrained = weights(output)
+    # Averaged weights move by a share of each step; few steps are made here.
+    config = replace(CONFIG, averaging=0.5)
+    assert train(images, output, config).config == PriorConfig(width=8, blocks=1)
+    trained = weights(output)
+    assert not torch.equal(trained, untrained)
+    train(images, output, replace(config, seed=1))
+    assert not torch.equal(weights(output), trained)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_batch_starts_from_images_that_agree_with_what_the_assumed_sensor_saw(
+    images: list[TrainingImage], scale: int
+) -> None:
+    rng = np.random.default_rng(0)
+    high_res = random_crops(images, 3, 16 * scale, rng)
+    batch = degraded_batch(high_res, scale, rng, torch.Generator().manual_seed(0))
+    assert batch.low_res.shape == (3, 3, 16, 16)
+    again = batch.assumed.degrade(batch.start().flatten(0, 1)).reshape(batch.low_res.shape)
+    assert float((again - batch.low_res).square().mean()) < float(batch.noise_sd.square().mean())
+
+
+def test_sensors_are_of_every_kind_and_half_of_the_gaussian_ones_are_assumed_wrongly() -> None:
+    drawn = [random_psfs(np.random.default_rng(seed)) for seed in range(200)]
+    gaussian = [(true, assumed) for true, assumed in drawn if isinstance(true[0], GaussianPsf)]
+    wrong = sum(true != assumed for true, assumed in gaussian)
+    assert 130 < len(gaussian) < 170
+    assert 0.3 < wrong / len(gaussian) < 0.7
