@@ -28,12 +28,12 @@ from .decrappify import Decrappify, OnnxModel
 from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
 from .dip.reference import ReferenceSettings, fit_reference
-from .job import Job, Method, Preset, Sensor
+from .job import Job, Method, Preset
 from .memory import is_out_of_memory
 from .model_file import model_file
 from .progress import BadInput, OnStep, Progress, ReportProgress
 from .scene import Scene, Tile
-from .sensors import mtf_at_nyquist
+from .sensors import is_known, mtf_at_nyquist
 from .tiling import LARGEST_CORE_PX, MARGIN_PX, TileWindow, margin_for, plan_tiles
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
@@ -155,8 +155,9 @@ def _enlarging(job: Job, device: torch.device, progress: Progress) -> Plan:
     network, model = _trained_prior(PRIOR_WEIGHTS, device)
     settings = FIT_SETTINGS[job.preset]
     prior = EducatedPrior(network, settings, job.seed, progress.step)
-    # Whoever names the sensor knows its blur.
-    fit = prior.fit if job.sensor is Sensor.AUTO else None
+    # Of a known sensor the blur is known. To fit it all the same loses where the scene itself is smooth: that looks
+    # like more blur.
+    fit = None if is_known(job.sensor, job.band_names, job.pixel_size_m) else prior.fit
     return Plan((("dip", prior),), fit, (model,), asdict(settings))
 
 

@@ -54,6 +54,17 @@ def recognise(band_names: Sequence[str], pixel_size_m: Optional[tuple[float, flo
     return None
 
 
+def is_known(sensor: Sensor, band_names: Sequence[str], pixel_size_m: Optional[tuple[float, float]]) -> bool:
+    """Whether there is no doubt about the sensor: the user names it, or all band names and the pixel size do.
+
+    A pixel size alone is a hint: rasters of other origin are brought onto grids of 10 and 30 m too.
+    """
+    if sensor is not Sensor.AUTO:
+        return True
+    is_named = bool(band_names) and all(sentinel_2_band(name) for name in band_names)
+    return is_named and recognise(band_names, pixel_size_m) is Sensor.SENTINEL_2
+
+
 def sentinel_2_band(name: str) -> Optional[str]:
     """Return the band that ``name`` speaks of in the form B02 or B8A, or None."""
     found = _SENTINEL_2_BAND.search(name)

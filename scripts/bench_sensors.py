@@ -84,10 +84,16 @@ CONTENDERS = (
 
 @dataclass(frozen=True)
 class Score:
-    """Means over the places; seconds are the median."""
+    """Means over the places; seconds are the median.
+
+    Attributes:
+        rmse_over_noise: of the result, degraded again by the blur that the method worked with, worst band.
+        mtf_at_nyquist: that blur; not a number for bicubic.
+    """
 
     psnr_db: float
     rmse_over_noise: float
+    mtf_at_nyquist: float
     seconds: float
 
 
@@ -138,13 +144,15 @@ def measure(images: list[Image], row: Row, scale: int) -> dict[str, Score]:
     scores = {}
     for contender in CONTENDERS:
         runs = [one_run(image, row, scale, contender, seed) for seed, image in enumerate(images)]
-        psnr, misfit, seconds = zip(*runs, strict=True)
-        scores[contender.name] = Score(float(np.mean(psnr)), float(np.mean(misfit)), median(seconds))
+        psnr, misfit, mtf, seconds = zip(*runs, strict=True)
+        scores[contender.name] = Score(
+            float(np.mean(psnr)), float(np.mean(misfit)), float(np.mean(mtf)), median(seconds)
+        )
     return scores
 
 
-def one_run(truth: Image, row: Row, scale: int, contender: Contender, seed: int) -> tuple[float, float, float]:
-    """Return PSNR in dB, RMSE over noise after degrading again (worst band), and seconds."""
+def one_run(truth: Image, row: Row, scale: int, contender: Contender, seed: int) -> tuple[float, float, float, float]:
+    """Return PSNR in dB, RMSE over noise after degrading again (worst band), the MTF worked with, and seconds."""
     size = (truth.shape[1] // scale, truth.shape[2] // scale)
     sensor = ForwardModel([GaussianPsf(row.mtf_at_nyquist)], size, scale)
     low_res = sensor.degrade(torch.from_numpy(truth))
@@ -153,17 +161,17 @@ def one_run(truth: Image, row: Row, scale: int, contender: Contender, seed: int)
     numbers = (low_res.numpy() * FULL_RANGE).round().astype(np.int16)
     began = time.perf_counter()
     if contender.method is None:
-        result, misfit = bicubic(numbers, scale), float("nan")
+        result, misfit, mtf = bicubic(numbers, scale), float("nan"), float("nan")
     else:
         job = _job(contender, contender.method, scale)
         result = np.zeros(truth.shape, dtype=np.float32)
         report = pipeline.enhance(
             job, numbers, np.ones(numbers.shape, dtype=bool), result, lambda _phase, _fraction: None, lambda: False
         )
-        misfit = max(report["consistency"]["rmse_over_noise"])
+        misfit, mtf = max(report["consistency"]["rmse_over_noise"]), report["mtf_at_nyquist"][0]
     seconds = time.perf_counter() - began
     error = (result / FULL_RANGE - truth)[:, BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
-    return float(-10.0 * np.log10(np.square(error).mean())), misfit, seconds
+    return float(-10.0 * np.log10(np.square(error).mean())), misfit, mtf, seconds
 
 
 def _job(contender: Contender, method: Method, scale: int) -> Job:
@@ -182,12 +190,14 @@ def bicubic(numbers: NDArray[np.int16], scale: int) -> Image:
 def table(results: dict[str, dict[str, Score]], title: str) -> str:
     """Return the scores as Markdown."""
     names = [contender.name for contender in CONTENDERS]
-    lines = [title, "", "| sensor | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    lines = [title, "", "| sensor | " + " | ".join(names) + " | MTF fitted |", "|---|" + "---|" * (len(names) + 1)]
     for row, scores in results.items():
-        lines.append(f"| {row} | " + " | ".join(f"{scores[name].psnr_db:.2f}" for name in names) + " |")
+        figures = [f"{scores[name].psnr_db:.2f}" for name in names]
+        lines.append(f"| {row} | " + " | ".join(figures) + f" | {scores['dip'].mtf_at_nyquist:.3f} |")
     first = next(iter(results.values()))
-    lines.append("| seconds | " + " | ".join(f"{first[name].seconds:.1f}" for name in names) + " |")
-    lines.append("| misfit over noise | " + " | ".join(f"{first[name].rmse_over_noise:.2f}" for name in names) + " |")
+    lines.append("| seconds | " + " | ".join(f"{first[name].seconds:.1f}" for name in names) + " | |")
+    misfits = [f"{first[name].rmse_over_noise:.2f}" for name in names]
+    lines.append("| misfit over noise | " + " | ".join(misfits) + " | |")
     return "\n".join(lines)
 
 

@@ -45,12 +45,14 @@ class FitSettings:
     """How much effort is made.
 
     Attributes:
-        rounds: how often the blur is fitted, restored with, and fitted again; 0 keeps the assumed one.
+        rounds: how often the blur is fitted, restored with, and fitted again; 0 keeps the assumed one. Each
+            round goes part of the way to the true blur where the assumed one is wrong, but beyond it where the scene
+            itself is smooth, so there are few (docs/dip.md).
         patch_px, patches: low-res squares that the blur is fitted on, fewer where a small extent has no more.
         turns: how many of the eight flips and quarter turns each tile is restored in and averaged over.
     """
 
-    rounds: int = 3
+    rounds: int = 2
     patch_px: int = 96
     patches: int = 4
     turns: int = 1

@@ -16,7 +16,7 @@ from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.engine.progress import BadInput, Cancelled
 from headland.engine.tiling import TileWindow
 
-ANCHOR_JOB = Job(Method.ANCHOR, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("B02", "B03", "B04"))
+ANCHOR_JOB = Job(Method.ANCHOR, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
 
 
 def farmland(bands: int = 3, rows_px: int = 40, columns_px: int = 53) -> NDArray[np.uint16]:

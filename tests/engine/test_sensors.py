@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headland.engine.job import Sensor
-from headland.engine.sensors import mtf_at_nyquist, recognise, sentinel_2_band
+from headland.engine.sensors import is_known, mtf_at_nyquist, recognise, sentinel_2_band
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,14 @@ def test_sentinel_2_bands_are_read_off_names(name: str, band: str | None) -> Non
 
 def test_ten_metre_pixels_with_sentinel_2_names_are_sentinel_2() -> None:
     assert recognise(("B02", "B8A"), (10.0, 10.0)) is Sensor.SENTINEL_2
+
+
+def test_a_sensor_is_known_if_the_user_or_every_band_name_says_so() -> None:
+    assert is_known(Sensor.CUSTOM, ("grey",), None)
+    assert is_known(Sensor.AUTO, ("B02", "B8A"), (10.0, 10.0))
+    assert not is_known(Sensor.AUTO, ("B02", "NDVI"), (10.0, 10.0))
+    assert not is_known(Sensor.AUTO, ("red", "green"), (10.0, 10.0)), "a hint, no more"
+    assert not is_known(Sensor.AUTO, ("B2", "B3"), (30.0, 30.0))
 
 
 def test_thirty_metre_pixels_are_landsat_whatever_the_bands_are_called() -> None:

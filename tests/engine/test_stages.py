@@ -26,7 +26,7 @@ from headland.engine.model_file import SHIPPED_MODEL
 from headland.engine.progress import BadInput, Cancelled
 from headland.models.dip.prior_network import load_weights, save_weights
 
-JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("B02", "B03", "B04"))
+JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
 SIZE_PX = 40
 
 
@@ -155,8 +155,8 @@ def test_reference_works_on_tiles_that_fit_into_memory(monkeypatch: pytest.Monke
 def test_balanced_makes_more_effort_than_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     fast, balanced = pipeline.FIT_SETTINGS[Preset.FAST], pipeline.FIT_SETTINGS[Preset.BALANCED]
-    assert fast == FitSettings(rounds=3, patch_px=96, patches=4, turns=1)
-    assert balanced == FitSettings(rounds=3, patch_px=96, patches=12, turns=8)
+    assert fast == FitSettings(rounds=2, patch_px=96, patches=4, turns=1)
+    assert balanced == FitSettings(rounds=2, patch_px=96, patches=12, turns=8)
 
 
 @pytest.mark.parametrize("sensor", [Sensor.SENTINEL_2, Sensor.LANDSAT, Sensor.CUSTOM])
@@ -166,9 +166,15 @@ def test_nothing_is_fitted_if_the_sensor_is_named(watch: Watch, sensor: Sensor) 
     assert "dip fit" not in report["seconds"]
 
 
+def test_nothing_is_fitted_if_the_band_names_tell_the_sensor(watch: Watch) -> None:
+    _, report = watch.run(replace(JOB, method=Method.DIP, band_names=("B02", "B03", "B04"), pixel_size_m=(10.0, 10.0)))
+    assert report["mtf_at_nyquist"] == [0.26, 0.28, 0.24]
+    assert "dip fit" not in report["seconds"]
+
+
 def test_the_blur_is_fitted_if_no_sensor_is_named(watch: Watch) -> None:
     _, report = watch.run(replace(JOB, method=Method.DIP))
-    assert report["mtf_assumed"] == [0.26, 0.28, 0.24]
+    assert report["mtf_assumed"] == [0.25, 0.25, 0.25]
     assert report["mtf_at_nyquist"] != report["mtf_assumed"]
 
 
