@@ -120,7 +120,7 @@ def degraded_batch(high_res: Tensor, scale: int, rng: np.random.Generator, noise
     size = (low_res_px, low_res_px)
     true = ForwardModel([psf for pair in pairs for psf in pair[0]], size, scale, device)
     assumed = ForwardModel([psf for pair in pairs for psf in pair[1]], size, scale, device)
-    noise_sd = np.exp(rng.uniform(np.log(0.001), np.log(0.05), count)).astype(np.float32)
+    noise_sd = np.exp(rng.uniform(np.log(0.0007), np.log(0.03), count)).astype(np.float32)
     believed = noise_sd * np.exp(rng.normal(0.0, 0.3, count)).astype(np.float32)
     low_res = true.degrade(high_res.flatten(0, 1)).reshape(count, 3, *size)
     drawn = torch.randn(low_res.shape, generator=noise) * torch.from_numpy(noise_sd)[:, None, None, None]
