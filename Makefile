@@ -14,6 +14,9 @@ SYSTEM_PYTHON ?= /usr/bin/python3
 BUILD_PATH := $(shell realpath -m "$(BUILD)")
 HEADLAND_ENGINE ?= $(BUILD_PATH)/engine
 export HEADLAND_ENGINE
+# What QGIS keeps of estimates and the like, when it is started from here.
+HEADLAND_CACHE ?= $(BUILD_PATH)/cache
+export HEADLAND_CACHE
 
 STAMPS := $(BUILD)/stamps
 DEV := $(BUILD_PATH)/venv-dev
@@ -103,6 +106,10 @@ bench-dip: setup ## Deep Image Prior by its author's protocol: IMAGES=folder OUT
 bench-quality: setup ## hold the chain against each stage alone: DATA=folder with highres/ and weights/ OUT=file.json SCALE=2|4 MODEL=file.onnx
 	"$(DEV)/bin/python" scripts/bench_quality.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-quality.json)" \
 	    --scale $(or $(SCALE),4) $(if $(MODEL),--model "$(MODEL)")
+
+.PHONY: measure-costs
+measure-costs: setup ## measure time and memory of the worker, for the constants of engine/estimate.py: OUT=file.json
+	"$(DEV)/bin/python" scripts/measure_costs.py "$(HEADLAND_ENGINE)/bin/python" "$(or $(OUT),$(BUILD_PATH)/costs.json)"
 
 .PHONY: train-prior
 train-prior: setup ## train the start of Deep Image Prior: DATA=folder of image folders OUT=file.npz MINUTES=30

@@ -16,6 +16,7 @@ from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Progress, Started
 from ..engine.job import OUTPUT_FILE, VALID_FILE
 from .array_file import open_array
+from .estimating import estimate_plan, learn_from
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder, sweep
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
@@ -23,6 +24,7 @@ from .raster_source import SourceUnreadable, read_window
 from .report import StagedReport, compose_report, staged_report
 from .staging import STAGING_PREFIX
 from .version import headland_version
+from .web_source import WebSource, read_web_picture
 
 # Which part of the progress bar reading and the worker take; writing has the rest.
 READ_UNTIL = 0.03
@@ -86,7 +88,8 @@ class _Run:
         self.is_cancelled = is_cancelled
         self.seconds: dict[str, float] = {}
         self.started: Optional[Started] = None
-        self._began = time.monotonic()
+        self.start_s = 0.0
+        self._began = self._engine_began = time.monotonic()
 
     @property
     def total_s(self) -> float:
@@ -99,10 +102,16 @@ class _Run:
             raise EnhanceCancelled
         self._on_progress(phase, fraction)
 
+    def start_engine(self) -> None:
+        """Say that the worker is being started."""
+        self.tell("Starting the engine", READ_UNTIL)
+        self._engine_began = time.monotonic()
+
     def on_event(self, event: Event) -> None:
         """Relay an event of the worker."""
         if isinstance(event, Started):
             self.started = event
+            self.start_s = time.monotonic() - self._engine_began
         elif isinstance(event, Progress):
             self._on_progress(event.phase, READ_UNTIL + (WORK_UNTIL - READ_UNTIL) * event.fraction)
 
@@ -132,14 +141,19 @@ def enhance(
     run = _Run(on_progress, is_cancelled)
     try:
         _sweep_leftovers(plan)
+        expected = estimate_plan(plan)
         with _job_folder() as folder, staged_geotiff(plan.output) as raster, staged_report(plan.report) as report:
             _read(plan, run, folder)
-            run.tell("Starting the engine", READ_UNTIL)
-            finished = run_worker(plan.engine_python, folder, run.on_event, run.is_cancelled)
+            run.start_engine()
+            with run.timed("engine"):
+                finished = run_worker(plan.engine_python, folder, run.on_event, run.is_cancelled)
             _write(plan, run, folder, raster)
-            summary = compose_report(plan, run.started, finished.report, {**run.seconds, "total": run.total_s})
+            seconds = {**run.seconds, "total": run.total_s}
+            summary = compose_report(plan, run.started, finished.report, seconds, expected.seconds)
             report.write(summary)
             _publish(raster, report)
+        if run.started is not None:
+            learn_from(plan, run.started, run.start_s, run.seconds["engine"] - run.start_s)
     except WorkerCancelled as error:
         raise EnhanceCancelled from error
     except WorkerFailed as error:
@@ -160,11 +174,18 @@ def enhance(
 
 def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
     """Write the job folder."""
-    phase = "Reading the layer"
+    phase = "Downloading the layer" if isinstance(plan.source, WebSource) else "Reading the layer"
+
+    def tell(fraction: float) -> None:
+        run.tell(phase, READ_UNTIL * fraction)
+
     with run.timed("read"):
-        run.tell(phase, 0.0)
+        tell(0.0)
         plan.job.save(folder)
-        read_window(plan.source, plan.window, plan.bands, folder, lambda done: run.tell(phase, READ_UNTIL * done))
+        if isinstance(plan.source, WebSource):
+            read_web_picture(plan.source, plan.grid, plan.bands, folder, tell)
+        else:
+            read_window(plan.source, plan.window, plan.bands, folder, tell)
 
 
 def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional, Union
 
 from ..engine.grid import Grid, Window
 from ..engine.job import Job
 from .raster_source import BandInfo, Metadata, RasterUri
+from .web_source import WebSource
 
 
 class CannotEnhance(ValueError):
@@ -23,25 +25,28 @@ class EnhancePlan:
     """A checked request as plain values, safe to take into another thread.
 
     Attributes:
-        source: what GDAL opens.
+        source: what GDAL opens, or QGIS's provider for map servers.
         source_layer_id, source_name: of the layer in QGIS.
-        grid: the whole raster's, with the layer's CRS, which may be another than the file states.
+        grid: the whole raster's, with the layer's CRS, which may be another than the file states; of a web layer that
+            of the window, in the resolution that was wished for.
         window: the pixels to enhance.
         bands: in the order of the arrays.
         metadata: the raster's own, by domain.
+        pixel_size_m: ground size (x, y) of an input pixel in metres, or None where it is unknown.
         job: what the worker is asked to do.
         engine_python: what runs the worker.
         output: where the GeoTIFF goes.
         report: where the JSON report goes.
     """
 
-    source: RasterUri
+    source: Union[RasterUri, WebSource]
     source_layer_id: str
     source_name: str
     grid: Grid
     window: Window
     bands: tuple[BandInfo, ...]
     metadata: Metadata
+    pixel_size_m: Optional[tuple[float, float]]
     job: Job
     engine_python: Path
     output: Path

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 from osgeo import gdal
@@ -25,22 +25,23 @@ from qgis.core import (
 )
 
 from ..engine.environment import EnvironmentMissing, engine_python
-from ..engine.grid import Grid, Window
-from ..engine.job import Job, JobError, Method
+from ..engine.grid import Bounds, Grid, Window
+from ..engine.job import Job, JobError, Method, Sensor
 from ..engine.model_file import CardError, fitting_card, model_file
 from .compat import gdal_wkt
 from .destination import check_room, choose_output, choose_report
+from .estimating import disk_needs
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
-from .raster_source import BandInfo, ExcludedRange, RasterInfo, RasterUri, SourceUnreadable, common_dtype, describe
+from .raster_source import BandInfo, ExcludedRange, Metadata, RasterInfo, RasterUri, SourceUnreadable, describe
 from .request import EnhanceRequest
+from .web_grid import check_resolution, default_resolution, is_web_layer, web_grid
+from .web_source import PICTURE_TYPES, WEB_BANDS, WebSource
 
 __all__ = ["CannotEnhance", "EngineMissing", "EnhancePlan", "checked_layer", "prepare"]
 
 SMALLEST_SIDE_PX = 16
 
 _WEB_DRIVERS = {"WMS", "WMTS", "WCS", "DAAS", "EEDAI", "PLMOSAIC"}
-# Overviews add a third to the result.
-_OVERVIEW_FACTOR = 4 / 3
 
 
 def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformContext) -> EnhancePlan:
@@ -53,46 +54,104 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         CannotEnhance: for the first thing that is wrong with the request.
     """
     layer = checked_layer(request.layer)
+    describe_source = _web_raster if is_web_layer(layer) else _file_raster
+    raster = describe_source(layer, request, transform_context)
+    pixel_size_m = _pixel_size_m(layer.crs(), raster.grid, raster.window, transform_context)
+    job = _job(request, raster, pixel_size_m)
+    _check_model(request)
+    output = choose_output(request.output, raster.files)
+    report = choose_report(request.report, output, raster.files)
+    _check_disk(raster.window, raster.bands, request.scale, output)
+    try:
+        python = engine_python()
+    except EnvironmentMissing as error:
+        raise EngineMissing(str(error)) from error
+    return EnhancePlan(
+        source=raster.source,
+        source_layer_id=layer.id(),
+        source_name=layer.name(),
+        grid=raster.grid,
+        window=raster.window,
+        bands=raster.bands,
+        metadata=raster.metadata,
+        pixel_size_m=pixel_size_m,
+        job=job,
+        engine_python=python,
+        output=output,
+        report=report,
+    )
+
+
+@dataclass(frozen=True)
+class _Raster:
+    """What is to be read of a layer; the names are the plan's."""
+
+    source: Union[RasterUri, WebSource]
+    grid: Grid
+    window: Window
+    bands: tuple[BandInfo, ...]
+    metadata: Metadata = ()
+    files: tuple[Path, ...] = ()
+
+
+def _file_raster(
+    layer: QgsRasterLayer, request: EnhanceRequest, transform_context: QgsCoordinateTransformContext
+) -> _Raster:
     name = layer.name()
+    if request.resolution is not None:
+        raise CannotEnhance(
+            f"“{name}” is read from a file, whose pixels have a size of their own; leave the resolution empty."
+        )
     uri = _gdal_uri(layer)
     try:
         info = describe(uri)
     except SourceUnreadable as error:
         raise CannotEnhance(str(error)) from error
     _check_raster(layer, info)
-    bands = tuple(_as_qgis_shows_it(band, layer) for band in _chosen_bands(name, info, request.bands))
+    bands = tuple(_as_qgis_shows_it(band, layer) for band in _chosen_bands(name, info.bands, request.bands))
     grid = Grid(info.grid.geotransform, info.grid.width_px, info.grid.height_px, gdal_wkt(layer.crs()))
     window = _window(layer, grid, request.extent, transform_context)
     _check_size(name, window, window == grid.window)
-    job = _job(request, bands, _pixel_size_m(layer.crs(), grid, window, transform_context))
-    _check_model(request)
-    output = choose_output(request.output, info.files)
-    report = choose_report(request.report, output, info.files)
-    _check_disk(window, bands, request.scale, output)
-    try:
-        python = engine_python()
-    except EnvironmentMissing as error:
-        raise EngineMissing(str(error)) from error
-    return EnhancePlan(uri, layer.id(), name, grid, window, bands, info.metadata, job, python, output, report)
+    return _Raster(uri, grid, window, bands, info.metadata, info.files)
+
+
+def _web_raster(
+    layer: QgsRasterLayer, request: EnhanceRequest, transform_context: QgsCoordinateTransformContext
+) -> _Raster:
+    name, provider = layer.name(), layer.dataProvider()
+    if provider.sourceDataType(1) not in PICTURE_TYPES:
+        raise CannotEnhance(
+            f"“{name}” shows values that a server sends as pictures, which are not read; save it as a raster file "
+            "first (Export, Save As) and choose that layer."
+        )
+    if request.extent is None:
+        raise CannotEnhance(f"“{name}” comes from a server and is too large as a whole; choose an extent.")
+    bands = _chosen_bands(name, WEB_BANDS, request.bands)
+    bounds = _bounds(layer, request.extent, transform_context)
+    wished = default_resolution(layer, bounds) if request.resolution is None else request.resolution
+    grid = web_grid(layer, bounds, check_resolution(layer, wished), SMALLEST_SIDE_PX)
+    return _Raster(WebSource(layer.providerType(), provider.dataSourceUri()), grid, grid.window, bands)
 
 
 def checked_layer(layer: Optional[QgsMapLayer]) -> QgsRasterLayer:
-    """Return ``layer`` if it is a raster layer that is read from a file by GDAL. Raises CannotEnhance if not."""
+    """Return ``layer`` if it is a raster layer from a file or a map server. Raises CannotEnhance if not."""
     if layer is None:
         raise CannotEnhance("No layer is chosen; choose a raster layer.")
     name = layer.name()
     if not isinstance(layer, QgsRasterLayer):
         raise CannotEnhance(f"“{name}” is not a raster layer; choose a raster layer.")
     if not layer.isValid() or layer.dataProvider() is None:
-        raise CannotEnhance(f"“{name}” cannot be read; check that its file is still there, or choose another layer.")
-    if layer.providerType() != "gdal":
+        what = "its server can be reached" if is_web_layer(layer) else "its file is still there"
+        raise CannotEnhance(f"“{name}” cannot be read; check that {what}, or choose another layer.")
+    if layer.providerType() != "gdal" and not is_web_layer(layer):
         raise _not_a_file(name)
     return layer
 
 
 def _not_a_file(name: str) -> CannotEnhance:
     return CannotEnhance(
-        f"“{name}” does not come from a raster file; save it as one first (Export, Save As) and choose that layer."
+        f"“{name}” comes neither from a raster file nor from a WMS, WMTS or XYZ server; save it as a raster file first "
+        "(Export, Save As) and choose that layer."
     )
 
 
@@ -132,17 +191,17 @@ def _lies_where_qgis_shows_it(layer: QgsRasterLayer, grid: Grid) -> bool:
     return all(abs(a - b) <= size for a, b, size in zip(shown, grid.bounds, (width, height, width, height)))
 
 
-def _chosen_bands(name: str, info: RasterInfo, wished: tuple[int, ...]) -> tuple[BandInfo, ...]:
-    count = len(info.bands)
+def _chosen_bands(name: str, present: tuple[BandInfo, ...], wished: tuple[int, ...]) -> tuple[BandInfo, ...]:
+    count = len(present)
     for number in wished:
         if not 1 <= number <= count:
             raise CannotEnhance(f"“{name}” has no band {number}; choose from its bands 1 to {count}.")
     if len(set(wished)) != len(wished):
         raise CannotEnhance("A band is chosen more than once; choose each band once.")
     if wished:
-        bands = tuple(info.bands[number - 1] for number in wished)
+        bands = tuple(present[number - 1] for number in wished)
     else:
-        bands = tuple(band for band in info.bands if not band.is_alpha)
+        bands = tuple(band for band in present if not band.is_alpha)
     if not bands:
         raise CannotEnhance(f"“{name}” has no band with measured values; choose another layer.")
     for band in bands:
@@ -204,13 +263,20 @@ def _window(
 ) -> Window:
     if extent is None:
         return grid.window
-    if extent.isNull() or not extent.isFinite() or extent.isEmpty():
-        raise CannotEnhance("The extent is empty; draw a rectangle or choose the whole layer.")
-    rectangle = _in_crs_of_layer(extent, layer.crs(), transform_context)
-    window = grid.window_of((rectangle.xMinimum(), rectangle.yMinimum(), rectangle.xMaximum(), rectangle.yMaximum()))
+    window = grid.window_of(_bounds(layer, extent, transform_context))
     if window is None:
         raise CannotEnhance(f"The extent does not touch “{layer.name()}”; choose one that lies on it.")
     return window
+
+
+def _bounds(
+    layer: QgsRasterLayer, extent: QgsReferencedRectangle, transform_context: QgsCoordinateTransformContext
+) -> Bounds:
+    """Return (x_min, y_min, x_max, y_max) of ``extent`` in the layer's CRS."""
+    if extent.isNull() or not extent.isFinite() or extent.isEmpty():
+        raise CannotEnhance("The extent is empty; draw a rectangle or choose the whole layer.")
+    rectangle = _in_crs_of_layer(extent, layer.crs(), transform_context)
+    return rectangle.xMinimum(), rectangle.yMinimum(), rectangle.xMaximum(), rectangle.yMaximum()
 
 
 def _in_crs_of_layer(
@@ -242,7 +308,9 @@ def _check_size(name: str, window: Window, is_whole_layer: bool) -> None:
         )
 
 
-def _job(request: EnhanceRequest, bands: tuple[BandInfo, ...], pixel_size_m: Optional[tuple[float, float]]) -> Job:
+def _job(request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[float, float]]) -> Job:
+    # What a server shows in pixels of 10 m need not be of a sensor with such pixels.
+    is_sensor_unknown = request.sensor is Sensor.AUTO and isinstance(raster.source, WebSource)
     try:
         return Job(
             method=request.method,
@@ -251,9 +319,9 @@ def _job(request: EnhanceRequest, bands: tuple[BandInfo, ...], pixel_size_m: Opt
             device=request.device,
             seed=request.seed,
             sensor=request.sensor,
-            band_names=tuple(band.name for band in bands),
+            band_names=tuple(band.name for band in raster.bands),
             mtf_at_nyquist=request.mtf_at_nyquist,
-            pixel_size_m=pixel_size_m,
+            pixel_size_m=None if is_sensor_unknown else pixel_size_m,
             model=str(request.model.absolute()) if request.model else None,
         )
     except JobError as error:
@@ -297,10 +365,6 @@ def _pixel_size_m(
 
 def _check_disk(window: Window, bands: tuple[BandInfo, ...], scale: int, output: Path) -> None:
     """Check the room for job folder and result: nothing else bounds how large a result can be."""
-    pixels = window.width_px * window.height_px * len(bands)
-    dtype = common_dtype(bands)
-    floats = 4 if np.can_cast(dtype, np.float32, casting="safe") else 8
-    job_folder = pixels * (dtype.itemsize + 1) + pixels * scale**2 * floats
-    result = int(pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR)
+    needs = disk_needs(window, bands, scale)
     what = f"A result of {window.width_px * scale} × {window.height_px * scale} pixels in {len(bands)} bands"
-    check_room(what, [(Path(tempfile.gettempdir()), job_folder), (output.parent, result)])
+    check_room(what, [(Path(tempfile.gettempdir()), needs.job_folder_bytes), (output.parent, needs.result_bytes)])

@@ -44,6 +44,10 @@ class RasterUri:
     dataset: str
     open_options: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """Return what a report calls it."""
+        return self.dataset
+
 
 @dataclass(frozen=True)
 class ExcludedRange:

@@ -23,7 +23,11 @@ _PARTIAL_NAME = "report.json"
 
 
 def compose_report(
-    plan: EnhancePlan, started: Optional[Started], worker_report: dict[str, Any], seconds: dict[str, float]
+    plan: EnhancePlan,
+    started: Optional[Started],
+    worker_report: dict[str, Any],
+    seconds: dict[str, float],
+    estimated_s: float,
 ) -> dict[str, Any]:
     """Return the whole report: the plan's part with the worker's added.
 
@@ -31,13 +35,14 @@ def compose_report(
         started: what the worker said of itself, if it said anything.
         worker_report: its own part; its entries win, because it knows what really happened.
         seconds: by stage, of this process; the worker's come between reading and writing.
+        estimated_s: what was foretold of the total.
     """
     job, window = plan.job, plan.window
     report: dict[str, Any] = {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "input": {
             "layer": plan.source_name,
-            "source": plan.source.dataset,
+            "source": str(plan.source),
             "size_px": [plan.grid.width_px, plan.grid.height_px],
             "crs": plan.grid.crs_wkt,
         },
@@ -48,7 +53,7 @@ def compose_report(
             "width_px": window.width_px,
             "height_px": window.height_px,
             "bounds": list(plan.grid.bounds_of(window)),
-            "pixel_size_m": job.pixel_size_m,
+            "pixel_size_m": plan.pixel_size_m,
         },
         "bands": [{"number": band.number, "name": band.name} for band in plan.bands],
         "method": job.method.value,
@@ -68,7 +73,12 @@ def compose_report(
     }
     worker_seconds = worker_report.get("seconds", {})
     stages = {"read": seconds["read"], **worker_seconds, "write": seconds["write"], "total": seconds["total"]}
-    return {**report, **worker_report, "seconds": {stage: round(spent, 3) for stage, spent in stages.items()}}
+    return {
+        **report,
+        **worker_report,
+        "estimated_s": round(estimated_s, 1),
+        "seconds": {stage: round(spent, 3) for stage, spent in stages.items()},
+    }
 
 
 @contextmanager

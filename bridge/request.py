@@ -18,6 +18,8 @@ class EnhanceRequest:
     Attributes:
         layer: the raster to enhance; read on the main thread only.
         extent: the wished-for rectangle, in any CRS; None for the whole layer.
+        resolution: of a web layer only, the ground size of an input pixel in units of the layer's CRS; None for what
+            :func:`.web_grid.default_resolution` chooses.
         bands: 1-based band numbers in the order wished for; empty for all bands.
         mtf_at_nyquist: used only with ``Sensor.CUSTOM``.
         model: the user's own Decrappify model (ONNX, its card beside it); None for the shipped one.
@@ -27,6 +29,7 @@ class EnhanceRequest:
 
     layer: Optional[QgsRasterLayer]
     extent: Optional[QgsReferencedRectangle] = None
+    resolution: Optional[float] = None
     bands: tuple[int, ...] = ()
     method: Method = Method.CHAIN
     scale: int = 4

@@ -19,6 +19,8 @@ from .plan import EnhancePlan
 
 # In a style, whatever ends like this and is a number stands for a band.
 _BAND_ATTRIBUTES = ("band", "grayBand", "redBand", "greenBand", "blueBand")
+# How QGIS shows what a map server sends: as it is. A file with the same colours needs a renderer of bands.
+_PICTURE_RENDERER = "singlebandcolordata"
 _STYLE_CATEGORIES = QgsMapLayer.StyleCategory.Symbology | QgsMapLayer.StyleCategory.Rendering
 
 
@@ -68,11 +70,21 @@ def copy_style(source: QgsRasterLayer, result: QgsRasterLayer, bands: tuple[int,
     renderers = document.elementsByTagName("rasterrenderer")
     for index in range(renderers.count()):
         renderer = renderers.at(index).toElement()
+        if renderer.attribute("type") == _PICTURE_RENDERER:
+            _show_as_colours(renderer)
         if not _renumber(renderer, new_numbers):
             return False
         _renumber_alpha(renderer, new_numbers, _alpha_band(result, len(bands)))
     is_read, _message = result.importNamedStyle(document, _STYLE_CATEGORIES)
     return bool(is_read)
+
+
+def _show_as_colours(renderer: QDomElement) -> None:
+    """Turn the style of a web layer into that of bands 1, 2 and 3 as red, green and blue; opacity stays."""
+    renderer.setAttribute("type", "multibandcolor")
+    renderer.removeAttribute("band")
+    for number, attribute in enumerate(("redBand", "greenBand", "blueBand"), start=1):
+        renderer.setAttribute(attribute, str(number))
 
 
 def _renumber(renderer: QDomElement, new_numbers: Mapping[int, int]) -> bool:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 LOCATION_VARIABLE = "HEADLAND_ENGINE"
+CACHE_VARIABLE = "HEADLAND_CACHE"
 REQUIREMENTS_FILE = Path(__file__).with_name("requirements.txt")
 READY_FILE = "ready.json"
 # For subprocess on Windows; zero, which means nothing, elsewhere.
@@ -89,7 +90,16 @@ def location() -> Path:
     chosen = os.environ.get(LOCATION_VARIABLE)
     if chosen:
         return Path(chosen).expanduser().absolute()
-    return _cache_folder() / "headland" / f"engine-{requirements_hash()[:12]}"
+    return _user_cache_folder() / "headland" / f"engine-{requirements_hash()[:12]}"
+
+
+def cache_folder() -> Path:
+    """Return the folder for what Headland keeps and could do without, there or not.
+
+    It is ``$HEADLAND_CACHE``, else one in the user's cache.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return Path(chosen).expanduser().absolute() if chosen else _user_cache_folder() / "headland"
 
 
 def requirements_hash() -> str:
@@ -345,7 +355,7 @@ def _python_in(folder: Path) -> Path:
     return folder / "Scripts" / "python.exe" if sys.platform == "win32" else folder / "bin" / "python"
 
 
-def _cache_folder() -> Path:
+def _user_cache_folder() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":

@@ -17,6 +17,7 @@ from qgis.core import (
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingParameterBand,
     QgsProcessingParameterDefinition,
+    QgsProcessingParameterDistance,
     QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
     QgsProcessingParameterFile,
@@ -31,6 +32,7 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QIcon
 
 from ..bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance, unexpected
+from ..bridge.estimating import estimate_plan, in_words
 from ..bridge.prepare import CannotEnhance, EnhancePlan, checked_layer, prepare
 from ..bridge.request import EnhanceRequest
 from ..bridge.result_layer import copy_style
@@ -41,6 +43,7 @@ ICON_FILE = Path(__file__).resolve().parent.parent / "ui" / "icons" / "headland.
 
 INPUT = "INPUT"
 EXTENT = "EXTENT"
+RESOLUTION = "RESOLUTION"
 BANDS = "BANDS"
 METHOD = "METHOD"
 SCALE = "SCALE"
@@ -103,6 +106,11 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         self.addParameter(QgsProcessingParameterRasterLayer(INPUT, LABELS[INPUT]))
         self.addParameter(QgsProcessingParameterExtent(EXTENT, LABELS[EXTENT], optional=True))
         self.addParameter(
+            QgsProcessingParameterDistance(
+                RESOLUTION, LABELS[RESOLUTION], parentParameterName=INPUT, optional=True, minValue=0.0
+            )
+        )
+        self.addParameter(
             QgsProcessingParameterBand(
                 BANDS, LABELS[BANDS], parentLayerParameterName=INPUT, optional=True, allowMultiple=True
             )
@@ -151,6 +159,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             checked_layer(self._layer(parameters, context))
             # QGIS's own check does not say what is allowed.
             self._mtf(parameters, context)
+            self._resolution(parameters, context)
             self._check_choices(parameters)
             _check_seed(parameters)
             is_fine, message = super().checkParameterValues(parameters, context)
@@ -195,6 +204,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         """
         if self._plan is None:
             raise QgsProcessingException("The algorithm was not prepared.")
+        feedback.pushInfo(f"Estimate: {in_words(estimate_plan(self._plan))}")
         try:
             result = enhance(self._plan, _Teller(feedback), lambda: feedback.isCanceled() or self._is_unloaded.is_set())
         except EnhanceCancelled as error:
@@ -237,6 +247,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         return EnhanceRequest(
             layer=self._layer(parameters, context),
             extent=self._extent(parameters, context),
+            resolution=self._resolution(parameters, context),
             bands=self._bands(parameters, context),
             method=Method(self.parameterAsEnumString(parameters, METHOD, context)),
             scale=int(self.parameterAsEnumString(parameters, SCALE, context)),
@@ -266,6 +277,16 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         if extent.isNull() and not text:
             return None
         return QgsReferencedRectangle(extent, self.parameterAsExtentCrs(parameters, EXTENT, context))
+
+    def _resolution(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Optional[float]:
+        """Return the ground size of an input pixel, None if none is given."""
+        if parameters.get(RESOLUTION) in (None, ""):
+            return None
+        resolution = float(self.parameterAsDouble(parameters, RESOLUTION, context))
+        # What is no number at all arrives as 0.
+        if resolution <= 0:
+            raise CannotEnhance(f"The resolution is {parameters[RESOLUTION]}; it must be a number above 0.")
+        return resolution
 
     def _mtf(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Optional[float]:
         """Return the MTF at Nyquist, None if none is given."""

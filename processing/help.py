@@ -6,7 +6,8 @@ from ..engine.job import LARGEST_MTF, SMALLEST_MTF
 
 LABELS = {
     "INPUT": "Raster layer",
-    "EXTENT": "Extent (the whole layer if empty)",
+    "EXTENT": "Extent (the whole layer if empty; needed for web layers)",
+    "RESOLUTION": "Resolution: ground size of an input pixel (web layers only)",
     "BANDS": "Bands (all if none is chosen)",
     "METHOD": "Method",
     "SCALE": "Scale factor",
@@ -26,6 +27,9 @@ become clearer. The result is a GeoTIFF with the same CRS, data type, nodata, ba
 the window’s outer corners unchanged.</p>
 <p>The result is checked against the input: made coarse again, it agrees with what the sensor measured. It cannot know
 what the sensor never saw: detail that is finer than the input suggests is an estimate.</p>
+<p><b>Resolution</b>: a web layer (WMS, WMTS, XYZ) has pictures of any resolution; this is the size of the pixels to
+download, in units of the layer’s CRS. If empty, it is the finest of the server’s own zoom levels in which the extent’s
+longer side has at most 1000 pixels. The result has the bands red, green and blue.</p>
 <p><b>Method</b>: <i>chain</i> is Deep Image Prior, then Decrappify. <i>dip</i> and <i>decrappify</i> are each of the
 two alone. <i>anchor</i> needs no network and takes seconds.</p>
 <p><b>Effort</b>: <i>fast</i> takes minutes on a laptop, <i>balanced</i> longer; <i>reference</i> is the published

@@ -10,6 +10,8 @@ from qgis.gui import QgsCheckableComboBox, QgsCollapsibleGroupBox, QgsFileWidget
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QDoubleSpinBox, QFormLayout, QSizePolicy, QSpinBox, QWidget
 
+from ..bridge.web_grid import is_web_layer
+from ..bridge.web_source import WEB_BANDS
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SMALLEST_MTF, Device, Preset, Sensor
 from .choice_box import ChoiceBox
 from .choices import devices, presets, sensors, tr
@@ -92,8 +94,12 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.bands_box.blockSignals(True)
         self.bands_box.clear()
         if layer is not None and layer.isValid():
-            for number in range(1, layer.bandCount() + 1):
-                self.bands_box.addItemWithCheckState(layer.bandName(number), Qt.CheckState.Unchecked, number)
+            if is_web_layer(layer):
+                names = [band.name for band in WEB_BANDS]
+            else:
+                names = [layer.bandName(number) for number in range(1, layer.bandCount() + 1)]
+            for number, name in enumerate(names, start=1):
+                self.bands_box.addItemWithCheckState(name, Qt.CheckState.Unchecked, number)
         self.bands_box.blockSignals(False)
         self.changed.emit()
 

@@ -25,6 +25,7 @@ from qgis.PyQt.QtWidgets import (
 
 from ..bridge.controller import EnhanceController
 from ..bridge.enhance import EnhanceResult
+from ..bridge.estimating import NO_BREAK_SPACE, estimate_plan, in_words
 from ..bridge.plan import CannotEnhance, EnhancePlan
 from ..bridge.prepare import prepare
 from ..bridge.request import EnhanceRequest
@@ -35,6 +36,8 @@ from .choice_box import ChoiceBox
 from .choices import methods, tr
 from .extent_row import ExtentRow
 from .notice import Notice
+from .optional_row import OptionalRow
+from .resolution_box import ResolutionBox
 from .wrapping_label import WrappingLabel
 
 ICON_FILE = Path(__file__).resolve().parent / "icons" / "headland.svg"
@@ -42,7 +45,6 @@ ICON_FILE = Path(__file__).resolve().parent / "icons" / "headland.svg"
 # While the map is dragged, checks wait until it rests.
 CHECK_DELAY_MS = 150
 PROGRESS_STEPS = 1000
-NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 # What the click is for stands out.
 BUTTON_HEIGHT_PX = 32
 
@@ -78,6 +80,7 @@ class EnhanceDock(QgsDockWidget):
         return EnhanceRequest(
             layer=self.layer_box.currentLayer(),
             extent=self.extent_row.extent,
+            resolution=self.resolution_box.resolution,
             bands=self.advanced_box.bands,
             method=Method(self.method_box.chosen.value),
             scale=self.scale_buttons.checkedId(),
@@ -94,6 +97,7 @@ class EnhanceDock(QgsDockWidget):
         """Let go of everything outside of the dock; before it is deleted."""
         self._check_timer.stop()
         self.extent_row.release()
+        self.resolution_box.release()
         QgsProject.instance().crsChanged.disconnect(self._check_timer.start)
         QgsProject.instance().layersAdded.disconnect(self._suggest_layer)
 
@@ -105,6 +109,7 @@ class EnhanceDock(QgsDockWidget):
         self.layer_box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.layer_box.setSizeAdjustPolicy(QgsMapLayerComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.extent_row = ExtentRow(canvas)
+        self.resolution_box = ResolutionBox(canvas)
         self.method_box = ChoiceBox(methods())
         self.method_label = WrappingLabel()
         self.scale_buttons = QButtonGroup(self)
@@ -121,6 +126,7 @@ class EnhanceDock(QgsDockWidget):
         self.output_box.lineEdit().setPlaceholderText(tr("Temporary file"))
         self.advanced_box = AdvancedBox()
         self.size_label = WrappingLabel()
+        self.estimate_label = WrappingLabel()
         self.notice = Notice()
         self.phase_label = WrappingLabel()
         self.progress_bar = QProgressBar()
@@ -135,7 +141,17 @@ class EnhanceDock(QgsDockWidget):
         self.enhance_button.setFont(font)
         tips = (
             (self.layer_box, tr("Layer"), tr("The raster layer to enhance")),
+            (
+                self.resolution_box,
+                tr("Resolution"),
+                tr("Size of the pixels to download, in units of the layer’s CRS; 0 for what the map shows"),
+            ),
             (self.method_box, tr("Method"), tr("How the picture is made sharper")),
+            (
+                self.estimate_label,
+                tr("Estimate"),
+                tr("What it takes on this computer; every finished run makes the next estimate better"),
+            ),
             (self.output_box, tr("Save to"), tr("Where the GeoTIFF goes; empty for a temporary file")),
             (self.progress_bar, tr("Progress"), tr("How much of the work is done")),
             (self.enhance_button, tr("Enhance extent"), tr("Make a sharper copy of the extent and add it to the map")),
@@ -154,10 +170,12 @@ class EnhanceDock(QgsDockWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow(tr("&Layer"), self.layer_box)
         form.addRow(tr("E&xtent"), self.extent_row)
+        self._resolution_row = OptionalRow(form, form.rowCount(), tr("&Resolution"), self.resolution_box)
         form.addRow(tr("&Method"), self.method_box)
         form.addRow("", self.method_label)
         form.addRow(tr("Scale"), scale_row)
         form.addRow("", self.size_label)
+        form.addRow("", self.estimate_label)
         form.addRow(tr("&Save to"), self.output_box)
 
         settings = QWidget()
@@ -195,6 +213,7 @@ class EnhanceDock(QgsDockWidget):
         self.layer_box.layerChanged.connect(self._follow_layer)
         self.layer_box.currentIndexChanged.connect(self._follow_layer)
         self.extent_row.changed.connect(self._check_timer.start)
+        self.resolution_box.valueChanged.connect(self._check_timer.start)
         self.method_box.currentIndexChanged.connect(self._on_method_changed)
         self.scale_buttons.idClicked.connect(self._check_timer.start)
         self.output_box.fileChanged.connect(self._check_timer.start)
@@ -222,6 +241,11 @@ class EnhanceDock(QgsDockWidget):
         if layer_id != self._shown_layer_id:
             self._shown_layer_id = layer_id
             self.advanced_box.show_bands_of(layer)
+            # The pixels of a file have a size.
+            is_needed = self.resolution_box.show_for(layer)
+            self._resolution_row.set_shown(is_shown=is_needed)
+            if is_needed:
+                QWidget.setTabOrder(self.extent_row.button, self.resolution_box)
         self._check_timer.start()
 
     def _on_method_changed(self) -> None:
@@ -239,6 +263,7 @@ class EnhanceDock(QgsDockWidget):
         else:
             self._show_problem("")
             self.size_label.setText(_size(plan))
+            self.estimate_label.setText(in_words(estimate_plan(plan)))
 
     def _start(self) -> None:
         try:
@@ -260,6 +285,8 @@ class EnhanceDock(QgsDockWidget):
 
     def _on_finished(self, result: EnhanceResult, layer_id: str) -> None:
         self._show_running(is_running=False)
+        # The run has taught something about the next one.
+        self._check_timer.start()
         layer = QgsProject.instance().mapLayer(layer_id)
         if layer is None:
             messages.say_kept(self._message_bar, result.output, lambda: self._add(result))
@@ -294,6 +321,7 @@ class EnhanceDock(QgsDockWidget):
         self.enhance_button.setEnabled(not sentence)
         if sentence:
             self.size_label.clear()
+            self.estimate_label.clear()
 
 
 def _size(plan: EnhancePlan) -> str:
@@ -302,10 +330,10 @@ def _size(plan: EnhancePlan) -> str:
     scale = plan.job.scale
     size = f"{width}~×~{height}~px"
     result = f"{width * scale}~×~{height * scale}~px"
-    if plan.job.pixel_size_m is None:
+    if plan.pixel_size_m is None:
         text = tr("{size} become {result}").format(size=size, result=result)
     else:
-        metres = f"{plan.job.pixel_size_m[0] / scale:.3g}~m"
+        metres = f"{plan.pixel_size_m[0] / scale:.3g}~m"
         text = tr("{size} become {result} of~{metres}").format(size=size, result=result, metres=metres)
     # A line does not break between a number and its unit.
     return text.replace("~", NO_BREAK_SPACE)

@@ -11,4 +11,5 @@ from headland.tests.support.fixtures import (  # noqa: F401
     project,
     scene,
     use_engine,
+    web,
 )

@@ -93,10 +93,11 @@ def test_a_layer_whose_file_went_away(make_layer: MakeLayer) -> None:
     assert "cannot be opened (No such file or directory)" in sentence(layer)
 
 
-def test_a_layer_from_the_web() -> None:
-    layer = QgsRasterLayer("type=xyz&url=http://localhost/%7Bz%7D/%7Bx%7D/%7By%7D.png", "Tiles", "wms")
-    assert layer.isValid()
-    assert "save it as one first" in sentence(layer)
+def test_a_layer_that_is_neither_a_file_nor_of_a_map_server(
+    monkeypatch: pytest.MonkeyPatch, make_layer: MakeLayer
+) -> None:
+    monkeypatch.setattr(QgsRasterLayer, "providerType", lambda _layer: "wcs")
+    assert "neither from a raster file nor from a WMS, WMTS or XYZ server" in sentence(make_layer())
 
 
 def test_a_paletted_raster(make_layer: MakeLayer) -> None:

@@ -26,7 +26,18 @@ MAY_IMPORT = {
 }
 QGIS_AND_QT = {"qgis", "osgeo", "PyQt5", "PyQt6", "PySide2", "PySide6", "processing"}
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime"}
-QGIS_SIDE_ENGINE = {"grid", "tiling", "sensors", "job", "events", "client", "environment", "model_file"}
+QGIS_SIDE_ENGINE = {
+    "calibration",
+    "client",
+    "environment",
+    "estimate",
+    "events",
+    "grid",
+    "job",
+    "model_file",
+    "sensors",
+    "tiling",
+}
 
 
 def imports_of(source: str, module: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from osgeo import gdal
 from qgis.core import (
@@ -24,10 +25,12 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
+from headland.bridge.estimating import NO_BREAK_SPACE
 from headland.processing import enhance_extent
 from headland.processing.provider import HeadlandProvider
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import MakeLayer, MakeRaster, UseEngine
+from headland.tests.support.web_server import WebServer, colours_of
 
 ALGORITHM = "headland:enhanceextent"
 
@@ -67,7 +70,7 @@ def test_the_provider_offers_the_algorithm(provider: HeadlandProvider) -> None:
 
 def test_the_parameters_are_those_of_the_documentation(algorithm: QgsProcessingAlgorithm) -> None:
     parameters = {definition.name(): definition for definition in algorithm.parameterDefinitions()}
-    names = "INPUT EXTENT BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL OUTPUT REPORT"
+    names = "INPUT EXTENT RESOLUTION BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL OUTPUT REPORT"
     assert list(parameters) == names.split()
     choices = {name: parameters[name].options() for name in ("METHOD", "SCALE", "PRESET", "SENSOR", "DEVICE")}
     assert choices == {
@@ -139,6 +142,19 @@ def test_every_parameter_arrives(make_layer: MakeLayer, fake_engine: FakeEngine)
     assert wished == {"method": "dip", "preset": "balanced", "sensor": "custom", "mtf_at_nyquist": 0.31, "seed": 7}
 
 
+def test_the_log_begins_with_the_estimate_and_the_report_holds_it(
+    make_raster: MakeRaster, fake_engine: FakeEngine, folder: Path, algorithm: QgsProcessingAlgorithm
+) -> None:
+    feedback = QgsProcessingFeedback()
+    parameters = {"INPUT": str(make_raster()), "OUTPUT": str(folder / "out.tif"), "REPORT": str(folder / "out.json")}
+    _results, is_fine = algorithm.run(parameters, QgsProcessingContext(), feedback, {})
+    assert is_fine
+    log = feedback.textLog().replace(NO_BREAK_SPACE, " ")
+    assert 0 <= log.index("Estimate: about ") < log.index("Written to")
+    report = json.loads((folder / "out.json").read_text(encoding="utf-8"))
+    assert report["estimated_s"] > 0.0
+
+
 def test_a_loaded_result_is_styled_like_its_source(
     make_layer: MakeLayer, fake_engine: FakeEngine, project: QgsProject
 ) -> None:
@@ -199,6 +215,43 @@ def test_unloading_the_plugin_in_mid_run_ends_the_worker(
     assert "cancelled" in feedback.textLog()
     assert not engine.is_worker_alive()
     assert list(folder.glob("*.tif")) == [source]
+
+
+def test_a_web_layer_is_enhanced_at_the_resolution_that_was_given(
+    web: WebServer, project: QgsProject, fake_engine: FakeEngine
+) -> None:
+    import processing
+
+    source = project.addMapLayer(web.wms_layer())
+    wishes = {"EXTENT": "441000,443000,4178000,4179000 [EPSG:32618]", "RESOLUTION": 20}
+    processing.runAndLoadResults(ALGORITHM, {"INPUT": source, **wishes, "OUTPUT": "TEMPORARY_OUTPUT"})
+    (result,) = (layer for layer in project.mapLayers().values() if layer is not source)
+    assert (result.width(), result.height()) == (400, 200)
+    assert result.renderer().type() == "multibandcolor"
+
+
+def test_the_real_worker_enhances_a_web_layer_without_taking_it_for_a_sensors(
+    web: WebServer, project: QgsProject
+) -> None:
+    source = project.addMapLayer(web.wms_layer())
+    extent = "441000,441600,4178000,4178400 [EPSG:32618]"
+    outcome = run(INPUT=source, EXTENT=extent, RESOLUTION=10, SCALE=2, OUTPUT="TEMPORARY_OUTPUT")
+    dataset = gdal.Open(outcome["OUTPUT"])
+    assert dataset.GetGeoTransform() == (441000.0, 5.0, 0.0, 4178400.0, 0.0, -5.0)
+    before = np.moveaxis(colours_of(100 + np.arange(60), 160 + np.arange(40))[..., :3], -1, 0).astype(float)
+    after = dataset.ReadAsArray()[:3].reshape(3, 40, 2, 60, 2).mean(axis=(2, 4))
+    assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.97
+    assert after.mean() == pytest.approx(before.mean(), rel=0.01)
+    report = json.loads(Path(outcome["REPORT"]).read_text(encoding="utf-8"))
+    assert report["sensor"] == "auto"
+    assert report["window"]["pixel_size_m"][0] == pytest.approx(10.0, rel=1e-3)
+
+
+def test_a_failing_server_is_an_error_in_words(web: WebServer, project: QgsProject, fake_engine: FakeEngine) -> None:
+    source = project.addMapLayer(web.wms_layer())
+    web.behaviour = "html"
+    with pytest.raises(QgsProcessingException, match="sent text/html where a picture was asked for"):
+        run(INPUT=source, EXTENT="441000,443000,4178000,4179000 [EPSG:32618]", OUTPUT="TEMPORARY_OUTPUT")
 
 
 def test_phases_and_progress_are_told(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:
@@ -320,6 +373,23 @@ class TestBadInput:
             assert text == f"The MTF at Nyquist is {mtf:g}; it must lie between 0.01 and 0.9."
         for mtf in (0.01, 0.9):
             assert refusal(algorithm, INPUT=make_layer(), SENSOR="custom", MTF=mtf) == ""
+
+    @pytest.mark.parametrize("resolution", [0, -1, "fine"])
+    def test_a_resolution_that_is_no_size(
+        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, resolution: Any
+    ) -> None:
+        text = refusal(algorithm, INPUT=make_layer(), RESOLUTION=resolution)
+        assert text == f"The resolution is {resolution}; it must be a number above 0."
+
+    def test_a_resolution_for_a_file(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
+        assert "leave the resolution empty" in refusal(algorithm, INPUT=make_layer(), RESOLUTION=10)
+        assert refusal(algorithm, INPUT=make_layer(), RESOLUTION="") == ""
+
+    def test_a_web_layer_without_an_extent(
+        self, algorithm: QgsProcessingAlgorithm, web: WebServer, project: QgsProject
+    ) -> None:
+        layer = project.addMapLayer(web.xyz_layer())
+        assert "choose an extent" in refusal(algorithm, INPUT=layer)
 
     def test_a_word_that_is_no_choice(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
         text = refusal(algorithm, INPUT=make_layer(), METHOD="magic")

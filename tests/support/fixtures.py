@@ -16,6 +16,7 @@ from headland.engine import environment
 
 from .engines import FakeEngine, make_fake_engine
 from .rasters import write_raster
+from .web_server import WebServer, web_server
 
 SCENE = Path(__file__).resolve().parents[1] / "data" / "s2_farmland_virginia.tif"
 
@@ -94,3 +95,10 @@ def project() -> Iterator[QgsProject]:
     project.clear()
     yield project
     project.clear()
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    """A map server on this machine."""
+    with web_server() as server:
+        yield server

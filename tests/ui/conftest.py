@@ -20,6 +20,7 @@ from headland.tests.support.fixtures import (  # noqa: F401
     make_raster,
     project,
     use_engine,
+    web,
 )
 from headland.tests.support.window import Window
 from headland.ui.dock_widget import EnhanceDock

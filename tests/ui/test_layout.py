@@ -23,6 +23,7 @@ from qgis.PyQt.QtWidgets import (
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import UseEngine
 from headland.tests.support.person import Person
+from headland.tests.support.web_server import WebServer
 from headland.tests.ui.conftest import AddLayer
 from headland.ui.dock_widget import EnhanceDock
 
@@ -56,6 +57,13 @@ def place(widget: QWidget, dock: EnhanceDock) -> QRect:
     return QRect(widget.mapTo(dock, QPoint(0, 0)), widget.size())
 
 
+def seen(widget: QWidget, dock: EnhanceDock) -> QRect:
+    """Return the part of its place that is not scrolled out of sight."""
+    area = dock.findChild(QAbstractScrollArea)
+    where = place(widget, dock)
+    return where.intersected(place(area.viewport(), dock)) if area.isAncestorOf(widget) else where
+
+
 def describe(widget: QWidget) -> str:
     text = widget.text() if hasattr(widget, "text") else widget.accessibleName()
     return f"{type(widget).__name__} “{text}”"
@@ -82,7 +90,7 @@ def assert_readable(dock: EnhanceDock) -> None:
             assert widget.fontMetrics().horizontalAdvance(longest) <= widget.width() + 1, describe(widget)
     for one, other in combinations(found, 2):
         if not (one.isAncestorOf(other) or other.isAncestorOf(one)):
-            assert not place(one, dock).intersects(place(other, dock)), f"{describe(one)} on {describe(other)}"
+            assert not seen(one, dock).intersects(seen(other, dock)), f"{describe(one)} on {describe(other)}"
 
 
 def test_when_it_is_ready(
@@ -91,6 +99,17 @@ def test_when_it_is_ready(
     add_layer(name="S2A_MSIL1C_20200101T000000_N0208_R001_T18SVG_20200101T000000_10m", bands=4)
     shrink(dock, qtbot, width_px)
     assert dock.size_label.text()
+    assert_readable(dock)
+
+
+def test_with_a_web_layer(
+    dock: EnhanceDock, web: WebServer, project: QgsProject, fake_engine: FakeEngine, qtbot: QtBot, width_px: int
+) -> None:
+    dock.layer_box.setLayer(project.addMapLayer(web.xyz_layer()))
+    shrink(dock, qtbot, width_px)
+    field = dock.resolution_box.lineEdit()
+    assert dock.resolution_box.isVisible()
+    assert field.fontMetrics().horizontalAdvance(field.text()) < field.width()
     assert_readable(dock)
 
 

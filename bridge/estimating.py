@@ -1,0 +1,133 @@
+"""What a plan will cost, in numbers and in words, and what a finished run teaches about the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Optional
+
+import numpy as np
+from qgis.PyQt.QtCore import QCoreApplication
+
+from ..engine.calibration import DEVICES, Run, job_kind, learn, this_machine
+from ..engine.estimate import estimate
+from ..engine.events import Started
+from ..engine.grid import Window
+from ..engine.job import Device
+from .free_memory import free_memory_bytes
+from .plan import EnhancePlan
+from .raster_source import BandInfo, common_dtype
+
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+# Overviews add a third to the result.
+_OVERVIEW_FACTOR = 4 / 3
+
+
+@dataclass(frozen=True)
+class DiskNeeds:
+    """Bytes in the folder for temporary files while it is made, and of the result."""
+
+    job_folder_bytes: int
+    result_bytes: int
+
+
+@dataclass(frozen=True)
+class PlanEstimate:
+    """What a plan is expected to cost.
+
+    Attributes:
+        seconds: from the click to the result.
+        memory_bytes: the worker's at its peak.
+        free_bytes: what the machine has for it now; None where it does not say.
+        disk_bytes: temporary files and the result together.
+        device: "cpu", "cuda" or "mps".
+    """
+
+    seconds: float
+    memory_bytes: int
+    free_bytes: Optional[int]
+    disk_bytes: int
+    device: str
+
+
+def disk_needs(window: Window, bands: Sequence[BandInfo], scale: int) -> DiskNeeds:
+    """Return how much room a job and its result take."""
+    pixels = window.width_px * window.height_px * len(bands)
+    dtype = common_dtype(bands)
+    floats = 4 if np.can_cast(dtype, np.float32, casting="safe") else 8
+    return DiskNeeds(
+        job_folder_bytes=pixels * (dtype.itemsize + 1) + pixels * scale**2 * floats,
+        result_bytes=int(pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR),
+    )
+
+
+def estimate_plan(plan: EnhancePlan) -> PlanEstimate:
+    """Return what ``plan`` will cost on this machine, as far as that is known."""
+    expected = estimate(plan.job, plan.window.height_px, plan.window.width_px, this_machine())
+    disk = disk_needs(plan.window, plan.bands, plan.job.scale)
+    return PlanEstimate(
+        seconds=expected.seconds,
+        memory_bytes=expected.memory_bytes,
+        free_bytes=free_memory_bytes(),
+        disk_bytes=disk.job_folder_bytes + disk.result_bytes,
+        device=expected.device,
+    )
+
+
+def learn_from(plan: EnhancePlan, started: Started, start_s: float, work_s: float) -> None:
+    """Let the next estimates know what a run took that went through to its end.
+
+    Args:
+        started: what the worker said of itself.
+        start_s, work_s: until it said so, and from then to its result.
+    """
+    machine = this_machine()
+    said = started.device.partition(",")[0]
+    device = said if said in DEVICES else machine.device_for(plan.job.device)
+    job = replace(plan.job, device=Device(device))
+    expected = estimate(job, plan.window.height_px, plan.window.width_px, machine)
+    is_free = plan.job.device is Device.AUTO
+    learn(Run(job_kind(job, device), device, is_free, start_s, work_s, expected.work_s))
+
+
+def in_words(expected: PlanEstimate) -> str:
+    """Return the estimate as one line, such as ``about 40 s · 1.1 GB of memory · 12 MB on disk · processor``."""
+    memory = _tr("{} of~memory").format(_size(expected.memory_bytes))
+    if expected.free_bytes is not None and expected.memory_bytes > expected.free_bytes:
+        memory = _tr("{memory} (only {free} free: it will go on in smaller tiles)").format(
+            memory=memory, free=_size(expected.free_bytes)
+        )
+    devices = {"cpu": _tr("processor"), "cuda": _tr("graphics~card"), "mps": _tr("Apple~graphics")}
+    parts = (_duration(expected.seconds), memory, _tr("{} on~disk").format(_size(expected.disk_bytes)))
+    # A line does not break between a number and its unit.
+    return " · ".join((*parts, devices[expected.device])).replace("~", NO_BREAK_SPACE)
+
+
+def _duration(seconds: float) -> str:
+    """Say a time no more precisely than it is known."""
+    minutes, hours = seconds / 60, seconds / 3600
+    if seconds < 57.5:  # noqa: PLR2004, rounded to fives
+        return _tr("about~{}~s").format(max(5, 5 * round(seconds / 5)))
+    if minutes < 9.5:  # noqa: PLR2004, rounded to ones
+        return _tr("about~{}~min").format(max(1, round(minutes)))
+    if minutes < 57.5:  # noqa: PLR2004, rounded to fives
+        return _tr("about~{}~min").format(5 * round(minutes / 5))
+    if hours < 9.9:  # noqa: PLR2004, rounded to tens of minutes
+        whole, rest = divmod(10 * round(minutes / 10), 60)
+        return _tr("about~{}~h~{}~min").format(whole, rest) if rest else _tr("about~{}~h").format(whole)
+    if hours < 47.5:  # noqa: PLR2004, two days
+        return _tr("about~{}~h").format(round(hours))
+    return _tr("about~{}~days").format(round(hours / 24))
+
+
+def _size(size_bytes: int) -> str:
+    """Say so many bytes in two digits or so."""
+    if size_bytes >= 0.95e9:  # noqa: PLR2004
+        return f"{size_bytes / 1e9:.1f}~GB"
+    megabytes = size_bytes / 1e6
+    return f"{10 * round(megabytes / 10)}~MB" if megabytes >= 100 else f"{max(1, round(megabytes))}~MB"  # noqa: PLR2004
+
+
+def _tr(text: str) -> str:
+    """Return ``text`` in the user's language."""
+    return QCoreApplication.translate("Headland", text)

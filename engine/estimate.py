@@ -1,0 +1,205 @@
+"""What a job will cost, told before it starts: time, the worker's memory, and where it computes.
+
+A job's cost is the sum of its stages' costs, each so much a low-res pixel of its tiles, margins included, because that
+is what is computed. The constants are what ``make measure-costs`` measures (scripts/measure_costs.py); what another
+machine makes of them is :mod:`.calibration`'s to know.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .bands import TRIPLE
+from .calibration import Machine, job_kind
+from .job import Job, Method, Preset
+from .model_file import CardError, fitting_card, model_file
+from .sensors import is_known
+from .tiling import LARGEST_CORE_PX, MARGIN_PX, margin_for, plan_tiles
+
+# Of engine/pipeline.py and engine/dip/, which need torch; a test keeps them the same.
+FIT_ROUNDS = 2
+FIT_PATCH_PX = 96
+FIT_PATCHES = {Preset.FAST: 4, Preset.BALANCED: 12}
+TURNS = {Preset.FAST: 1, Preset.BALANCED: 8}
+FIT_SCALE = 4
+REFERENCE_ITERATIONS = 2000
+REFERENCE_CORE_PX = 80
+
+# Seconds of one core of the machine that all of this was measured on (a virtual one of 2 cores), by scale
+# factor: a low-res pixel, or a band or a band triple of it.
+_MEASURE = 0.3e-6
+_ANCHOR = {2: 2.5e-6, 4: 8.5e-6}
+_DIP_TURN = {2: 16.0e-6, 4: 17.3e-6}
+_DIP_BAND = {2: 1.0e-6, 4: 1.9e-6}
+_DECRAPPIFY = {2: 14.5e-6, 4: 62.0e-6}
+_CONSISTENCY = {2: 0.6e-6, 4: 0.9e-6}
+_BLEND = {2: 0.2e-6, 4: 0.7e-6}
+# An iteration of the published network: a low-res pixel, and what each band adds.
+_REFERENCE = {2: 125e-6, 4: 730e-6}
+_REFERENCE_BAND = {2: 12e-6, 4: 60e-6}
+# What a job takes of any size: choosing a device and the determinism of torch, and opening Decrappify's network.
+_JOB_S = 1.35
+_OPEN_DECRAPPIFY_S = 0.25
+# Reading the layer and writing the GeoTIFF with its overviews, a high-res pixel of a band, in QGIS's process.
+_READ_AND_WRITE_S = 0.1e-6
+
+# Bytes, the worker's largest resident size less the job folder's files, which it has mapped: the process with its
+# libraries, and a low-res pixel of the largest tile.
+_PROCESS_BYTES = 340e6
+_DECRAPPIFY_PROCESS_BYTES = 60e6
+# The published network's weights and what Adam keeps of them.
+_REFERENCE_PROCESS_BYTES = 170e6
+_ANCHOR_BYTES_A_BAND = {2: 125.0, 4: 500.0}
+# With more than one tile: what one leaves behind is still there while the next is made.
+_TILES_BYTES_A_BAND = {2: 450.0, 4: 1750.0}
+_DIP_BYTES = {2: 2000.0, 4: 2300.0}
+_DIP_BYTES_A_BAND = {2: 150.0, 4: 550.0}
+# The worker grows once more when the network runs a second time, be it on another triple or tile.
+_DECRAPPIFY_BYTES = {2: 1500.0, 4: 6900.0}
+_DECRAPPIFY_AGAIN_BYTES = {2: 4300.0, 4: 15_000.0}
+_DECRAPPIFY_BYTES_A_BAND = {2: 180.0, 4: 700.0}
+_REFERENCE_BYTES = {2: 40_000.0, 4: 164_000.0}
+_REFERENCE_BYTES_A_BAND = {2: 100.0, 4: 400.0}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job is expected to cost.
+
+    Attributes:
+        start_s: until the worker has its libraries.
+        work_s: from then until the worker has its result, by the constants and this machine's speed alone.
+        read_and_write_s: QGIS's own part.
+        ratio: how many times as long the worker's part took in earlier runs of this kind.
+        memory_bytes: the worker's, at its peak, while the tiles are as large as they are planned.
+        device: "cpu", "cuda" or "mps".
+    """
+
+    start_s: float
+    work_s: float
+    read_and_write_s: float
+    ratio: float
+    memory_bytes: int
+    device: str
+
+    @property
+    def seconds(self) -> float:
+        """The whole, from the click to the result."""
+        return self.start_s + self.work_s * self.ratio + self.read_and_write_s
+
+
+def estimate(job: Job, rows_px: int, columns_px: int, machine: Machine) -> Estimate:
+    """Return what ``job`` will cost for an extent of so many low-res pixels on ``machine``."""
+    device = machine.device_for(job.device)
+    tiles = _Tiles.of(job, rows_px, columns_px)
+    on_device_s, on_processor_s, alone_s = _core_seconds(job, tiles, rows_px, columns_px)
+    work_s = on_device_s / machine.cores_worth(device) + on_processor_s / machine.cores_worth("cpu")
+    return Estimate(
+        start_s=machine.start_s,
+        work_s=work_s + alone_s / machine.speed,
+        read_and_write_s=rows_px * columns_px * _bands(job) * job.scale**2 * _READ_AND_WRITE_S / machine.speed,
+        ratio=machine.ratio(job_kind(job, device)),
+        memory_bytes=_memory_bytes(job, tiles),
+        device=device,
+    )
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """How many there are, and low-res pixels with margins: of all together, and of the largest."""
+
+    count: int
+    total_px: int
+    largest_px: int
+
+    @classmethod
+    def of(cls, job: Job, rows_px: int, columns_px: int) -> _Tiles:
+        core_px = REFERENCE_CORE_PX if _is_reference(job) else LARGEST_CORE_PX
+        margin_px = _margin_px(job)
+        # Tiles are every span of rows with every span of columns: a hundred thousand of them need no list.
+        rows = [tile.rows.stop - tile.rows.start for tile in plan_tiles(rows_px, 1, core_px, margin_px)]
+        columns = [tile.columns.stop - tile.columns.start for tile in plan_tiles(1, columns_px, core_px, margin_px)]
+        return cls(len(rows) * len(columns), sum(rows) * sum(columns), max(rows) * max(columns))
+
+
+def _margin_px(job: Job) -> int:
+    if not _runs_decrappify(job):
+        return MARGIN_PX
+    try:
+        card = fitting_card(model_file(job.model), job.scale)
+    except CardError:
+        # The job will not run; what it would have cost may still be asked.
+        return MARGIN_PX
+    return max(MARGIN_PX, margin_for(card.margin_px, job.scale))
+
+
+def _core_seconds(job: Job, tiles: _Tiles, rows_px: int, columns_px: int) -> tuple[float, float, float]:
+    """Return what can run on a graphics card, what runs on all cores of the processor, and what on one of them."""
+    scale, bands = job.scale, _bands(job)
+    triples = math.ceil(bands / TRIPLE)
+    on_device = on_processor = 0.0
+    if job.method is Method.ANCHOR:
+        on_device += tiles.total_px * bands * _ANCHOR[scale]
+    elif _is_reference(job):
+        a_pixel = _REFERENCE[scale] + bands * _REFERENCE_BAND[scale]
+        on_device += tiles.total_px * REFERENCE_ITERATIONS * a_pixel
+    elif _runs_dip(job):
+        on_device += tiles.total_px * _dip_seconds_a_pixel(job, scale)
+        if not is_known(job.sensor, job.band_names, job.pixel_size_m):
+            on_device += _fitted_px(job.preset, rows_px, columns_px) * _dip_seconds_a_pixel(job, FIT_SCALE)
+    if _runs_decrappify(job):
+        on_processor += tiles.total_px * triples * _DECRAPPIFY[scale]
+    # The anchor's part of this is the comparison with the input.
+    on_device += tiles.total_px * bands * _CONSISTENCY[scale]
+    alone = tiles.total_px * bands * _BLEND[scale] + rows_px * columns_px * bands * _MEASURE + _JOB_S
+    if _runs_decrappify(job):
+        alone += _OPEN_DECRAPPIFY_S
+    return on_device, on_processor, alone
+
+
+def _dip_seconds_a_pixel(job: Job, scale: int) -> float:
+    bands = _bands(job)
+    return TURNS[job.preset] * math.ceil(bands / TRIPLE) * _DIP_TURN[scale] + bands * _DIP_BAND[scale]
+
+
+def _fitted_px(preset: Preset, rows_px: int, columns_px: int) -> int:
+    """Return how many pixels the blur is fitted on, each as often as it is restored: with its patches, in rounds."""
+    # An extent no larger than a patch is one; places that are drawn twice count once.
+    places = math.prod(max(0, length_px - FIT_PATCH_PX) + 1 for length_px in (rows_px, columns_px))
+    patch_px = min(FIT_PATCH_PX, rows_px) * min(FIT_PATCH_PX, columns_px)
+    return FIT_ROUNDS * min(FIT_PATCHES[preset], places) * patch_px
+
+
+def _memory_bytes(job: Job, tiles: _Tiles) -> int:
+    """Return the worker's largest memory: that of its hungriest stage on the largest tile."""
+    scale, bands = job.scale, _bands(job)
+    stages_bytes = [bands * (_ANCHOR_BYTES_A_BAND if tiles.count == 1 else _TILES_BYTES_A_BAND)[scale]]
+    if _is_reference(job):
+        stages_bytes.append(_REFERENCE_BYTES[scale] + bands * _REFERENCE_BYTES_A_BAND[scale])
+    elif _runs_dip(job):
+        stages_bytes.append(_DIP_BYTES[scale] + bands * _DIP_BYTES_A_BAND[scale])
+    if _runs_decrappify(job):
+        runs_once = tiles.count == 1 and bands <= TRIPLE
+        network_bytes = (_DECRAPPIFY_BYTES if runs_once else _DECRAPPIFY_AGAIN_BYTES)[scale]
+        stages_bytes.append(network_bytes + bands * _DECRAPPIFY_BYTES_A_BAND[scale])
+    process_bytes = _PROCESS_BYTES
+    process_bytes += _DECRAPPIFY_PROCESS_BYTES if _runs_decrappify(job) else 0.0
+    process_bytes += _REFERENCE_PROCESS_BYTES if _is_reference(job) else 0.0
+    return int(process_bytes + tiles.largest_px * max(stages_bytes))
+
+
+def _bands(job: Job) -> int:
+    return len(job.band_names)
+
+
+def _runs_dip(job: Job) -> bool:
+    return job.method in (Method.CHAIN, Method.DIP)
+
+
+def _is_reference(job: Job) -> bool:
+    return _runs_dip(job) and job.preset is Preset.REFERENCE
+
+
+def _runs_decrappify(job: Job) -> bool:
+    return job.method in (Method.CHAIN, Method.DECRAPPIFY)

@@ -1,0 +1,227 @@
+"""What a job is said to cost before it starts, and what is kept of those that ran."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Optional
+
+import pytest
+
+from headland.engine import calibration, pipeline
+from headland.engine import estimate as estimate_module
+from headland.engine.calibration import Machine, Run, job_kind, learn, this_machine
+from headland.engine.dip.educated import FIT_SCALE, FitSettings
+from headland.engine.estimate import Estimate, estimate
+from headland.engine.job import Device, Job, Method, Preset, Sensor
+from headland.tests.support.jobs import make_job
+
+HOUR_S = 3600.0
+# Its speed, the device that was chosen last, and the ratios.
+ENTRY = (
+    '{"schema_version": 1, "machines": {"NAME": {"speed": %s, "cores": 2, "start_s": 1, "automatic_device": %s, '
+    '"ratios": {%s}}}}'
+)
+EVERY_METHOD = pytest.mark.parametrize("method", list(Method))
+
+
+def cost(side_px: int = 256, machine: Optional[Machine] = None, **wishes: object) -> Estimate:
+    return estimate(make_job(**wishes), side_px, side_px, machine or Machine())
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("scale", [2, 4])
+def test_cost_grows_linearly_with_the_area(method: Method, scale: int) -> None:
+    small, large = (cost(side_px, method=method, scale=scale) for side_px in (2240, 4480))
+    assert large.work_s / small.work_s == pytest.approx(4.0, rel=0.05)
+    # Memory is set by the tile and not by the extent.
+    assert large.memory_bytes == small.memory_bytes
+
+
+@EVERY_METHOD
+def test_margins_cost_what_they_cost(method: Method) -> None:
+    # One tile more a side is little area, but its margins are computed too.
+    whole, cut = cost(224, method=method), cost(232, method=method)
+    assert cut.work_s - whole.work_s > 2 * (232**2 / 224**2 - 1) * (whole.work_s - cost(16, method=method).work_s)
+
+
+@EVERY_METHOD
+def test_more_bands_cost_more_time_and_memory(method: Method) -> None:
+    costs = [cost(method=method, bands=bands) for bands in (1, 3, 4, 12)]
+    for fewer, more in zip(costs, costs[1:]):
+        assert more.seconds > fewer.seconds
+        assert more.memory_bytes > fewer.memory_bytes
+
+
+def test_more_effort_and_a_larger_scale_factor_cost_more() -> None:
+    assert cost(preset=Preset.BALANCED).seconds > 2 * cost().seconds
+    assert cost(scale=4).seconds > cost(scale=2).seconds
+    assert cost(scale=4).memory_bytes > cost(scale=2).memory_bytes
+
+
+def test_the_chain_costs_what_its_stages_cost_together() -> None:
+    dip, decrappify, chain = (cost(method=method) for method in (Method.DIP, Method.DECRAPPIFY, Method.CHAIN))
+    assert max(dip.seconds, decrappify.seconds) < chain.seconds < dip.seconds + decrappify.seconds
+
+
+def test_fitting_the_blur_costs_only_where_the_sensor_is_not_known_and_grows_no_further_with_the_area() -> None:
+    fits = [
+        cost(side_px, sensor=Sensor.AUTO).work_s - cost(side_px, sensor=Sensor.LANDSAT).work_s
+        for side_px in (64, 256, 4096)
+    ]
+    assert 0.0 < fits[0] < fits[1] == pytest.approx(fits[2])
+    anchors = [cost(method=Method.ANCHOR, sensor=sensor).seconds for sensor in (Sensor.AUTO, Sensor.LANDSAT)]
+    assert anchors[0] == anchors[1]
+
+
+def test_the_published_method_takes_hours() -> None:
+    assert cost(preset=Preset.REFERENCE).seconds > HOUR_S
+    # Without Deep Image Prior its preset means nothing.
+    anchors = [cost(method=Method.ANCHOR, preset=preset).seconds for preset in (Preset.FAST, Preset.REFERENCE)]
+    assert anchors[0] == anchors[1]
+
+
+def test_the_estimate_knows_the_settings_of_the_pipeline() -> None:
+    for preset, settings in pipeline.FIT_SETTINGS.items():
+        known = FitSettings(
+            rounds=estimate_module.FIT_ROUNDS,
+            patch_px=estimate_module.FIT_PATCH_PX,
+            patches=estimate_module.FIT_PATCHES[preset],
+            turns=estimate_module.TURNS[preset],
+        )
+        assert settings == known
+    assert estimate_module.FIT_SCALE == FIT_SCALE
+    assert pipeline.REFERENCE_SETTINGS.iterations == estimate_module.REFERENCE_ITERATIONS
+    assert pipeline.REFERENCE_CORE_PX == estimate_module.REFERENCE_CORE_PX
+
+
+def test_a_machine_twice_as_fast_or_with_more_cores_needs_less_time() -> None:
+    slow, fast, wide = (cost(1024, machine).work_s for machine in (Machine(), Machine(speed=2.0), Machine(cores=8)))
+    assert fast == pytest.approx(slow / 2)
+    assert slow / 4 < wide < slow / 2
+
+
+def run_of(job: Job, side_px: int, times: float, **what: object) -> Run:
+    """Return a run that took so many times what the constants say."""
+    said = estimate(job, side_px, side_px, this_machine())
+    run = Run(job_kind(job, "cpu"), "cpu", True, said.start_s, said.work_s * times, said.work_s)
+    return replace(run, **what)
+
+
+def test_a_finished_run_corrects_the_next_estimate_of_its_kind_and_no_other() -> None:
+    job, other = make_job(), make_job(method=Method.ANCHOR)
+    before, other_before = (estimate(each, 2000, 2000, this_machine()) for each in (job, other))
+    learn(run_of(job, 1000, times=3.0))
+    after, other_after = (estimate(each, 2000, 2000, this_machine()) for each in (job, other))
+    real_s = before.start_s + 3.0 * before.work_s + before.read_and_write_s
+    assert after.seconds == pytest.approx(real_s, rel=0.05)
+    assert other_after.seconds == pytest.approx(other_before.seconds)
+
+
+def test_later_runs_correct_it_further_and_one_odd_one_does_not_overturn_it() -> None:
+    job = make_job()
+    for _ in range(6):
+        learn(run_of(job, 1000, times=2.0))
+    assert this_machine().ratio(job_kind(job, "cpu")) == pytest.approx(2.0, rel=0.05)
+    learn(run_of(job, 1000, times=1e6))
+    assert this_machine().ratio(job_kind(job, "cpu")) < 2.0 * (calibration.LARGEST_RATIO / 2.0) ** 0.6
+
+
+def test_a_very_short_run_says_little_of_long_ones() -> None:
+    job = make_job(method=Method.ANCHOR)
+    learn(run_of(job, 16, times=1.0, work_s=0.05, estimated_work_s=1.0))
+    assert this_machine().ratio(job_kind(job, "cpu")) > 0.8
+
+
+def test_a_slow_start_is_learned_and_does_not_count_as_slow_work() -> None:
+    job = make_job()
+    learn(run_of(job, 1000, times=1.0, start_s=25.0))
+    after = estimate(job, 1000, 1000, this_machine())
+    assert after.start_s == pytest.approx(25.0)
+    assert after.ratio == pytest.approx(1.0)
+
+
+def test_the_device_that_was_chosen_automatically_is_the_next_estimates(machine_with_card: Callable[[], None]) -> None:
+    job = make_job(preset=Preset.BALANCED, method=Method.DIP)
+    assert estimate(job, 256, 256, this_machine()).device == "cpu"
+    before = estimate(job, 256, 256, this_machine())
+    machine_with_card()
+    after = estimate(job, 256, 256, this_machine())
+    assert after.device == "cuda"
+    assert after.seconds < before.seconds
+    # Who names a device gets the estimate of that one.
+    assert estimate(replace(job, device=Device.CPU), 256, 256, this_machine()).device == "cpu"
+
+
+@pytest.fixture
+def machine_with_card() -> Callable[[], None]:
+    job = make_job(method=Method.ANCHOR)
+    return lambda: learn(run_of(job, 1000, times=1.0, kind=job_kind(job, "cuda"), device="cuda"))
+
+
+def test_this_machine_is_measured_once_and_kept(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = this_machine()
+    assert calibration.SLOWEST <= first.speed <= calibration.FASTEST
+    assert [file.name for file in cache_folder.iterdir()] == ["estimates.json"]
+    monkeypatch.setattr(calibration, "_measured_speed", lambda: pytest.fail("it was kept"))
+    assert this_machine() == first
+
+
+def test_another_machine_that_shares_the_home_folder_has_its_own_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job()
+    learn(run_of(job, 1000, times=3.0))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(calibration.platform, "node", lambda: "another")
+        assert this_machine().ratios == {}
+    assert this_machine().ratio(job_kind(job, "cpu")) > 2.0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"schema_version": 1}',
+        '{"schema_version": 99, "machines": {}}',
+        '{"schema_version": 1, "machines": []}',
+        '{"schema_version": 1, "machines": {"NAME": null}}',
+        '{"schema_version": 1, "machines": {"NAME": {"speed": "fast"}}}',
+        ENTRY % ("NaN", "null", ""),
+        ENTRY % ("1", '["cpu"]', ""),
+        ENTRY % ("1", "null", '"chain, fast, x4, cpu": 1e300'),
+    ],
+)
+def test_a_damaged_file_is_ignored_and_replaced(cache_folder: Path, content: str) -> None:
+    expected = this_machine()
+    (name,) = json.loads(calibration.calibration_file().read_text(encoding="utf-8"))["machines"]
+    calibration.calibration_file().write_text(content.replace("NAME", name), encoding="utf-8")
+    assert this_machine() == expected
+    learn(run_of(make_job(), 1000, times=2.0))
+    assert len(this_machine().ratios) == 1
+    assert [file.name for file in cache_folder.iterdir()] == ["estimates.json"]
+
+
+def test_bytes_that_are_no_text_are_ignored_too(cache_folder: Path) -> None:
+    expected = this_machine()
+    calibration.calibration_file().write_bytes(b"\xff\xfe\x00" * 100)
+    assert this_machine() == expected
+
+
+def test_a_cache_folder_that_cannot_be_written_is_no_problem(cache_folder: Path) -> None:
+    # Where the folder should be lies a file: not even root can write there.
+    cache_folder.write_text("in the way")
+    learn(run_of(make_job(), 1000, times=2.0))
+    assert this_machine().ratios == {}
+    assert cost(machine=this_machine()).seconds > 0.0
+    assert cache_folder.read_text() == "in the way"
+
+
+def test_a_file_that_cannot_be_replaced_leaves_no_half_written_one(cache_folder: Path) -> None:
+    calibration.calibration_file().mkdir(parents=True)
+    (calibration.calibration_file() / "occupied").touch()
+    learn(run_of(make_job(), 1000, times=2.0))
+    assert [file.name for file in cache_folder.iterdir()] == ["estimates.json"]
