@@ -35,7 +35,7 @@ def methods() -> tuple[Choice, ...]:
         Choice(
             Method.DIP,
             tr("Deep Image Prior (DIP)"),
-            tr("Removes the pixels, with the blur fitted to this very extent. Softer borders."),
+            tr("Removes the pixels and undoes the sensor’s blur, known or fitted. Softer borders."),
         ),
         Choice(
             Method.DECRAPPIFY,
