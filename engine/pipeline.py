@@ -101,8 +101,10 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
     """
     progress = Progress(report_progress, is_cancelled, is_to_finish)
     torch.manual_seed(job.seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
     device = choose_device(job.device)
+    if device.type != "cpu":
+        # The processor repeats itself anyway, and the switch costs it more than a second of imports.
+        torch.use_deterministic_algorithms(True, warn_only=True)
     progress.enter("Measuring the input", 0.0, 0.0)
     mtf = mtf_at_nyquist(job.sensor, job.band_names, job.pixel_size_m, job.mtf_at_nyquist)
     with progress.timed("measure"):
