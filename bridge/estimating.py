@@ -91,13 +91,13 @@ def learn_from(plan: EnhancePlan, started: Started, start_s: float, work_s: floa
 
 
 def in_words(expected: PlanEstimate) -> str:
-    """Return the estimate as one line, such as ``about 40 s · 1.1 GB of memory · 12 MB on disk · processor``."""
+    """Return the estimate as one line, such as ``about 40 s · 1.1 GB of memory · 12 MB on disk · on the processor``."""
     memory = _tr("{} of~memory").format(_size(expected.memory_bytes))
     if expected.free_bytes is not None and expected.memory_bytes > expected.free_bytes:
         memory = _tr("{memory} (only {free} free: it will go on in smaller tiles)").format(
             memory=memory, free=_size(expected.free_bytes)
         )
-    devices = {"cpu": _tr("processor"), "cuda": _tr("graphics~card"), "mps": _tr("Apple~graphics")}
+    devices = {"cpu": _tr("on~the~processor"), "cuda": _tr("on~the~graphics~card"), "mps": _tr("on~Apple~graphics")}
     parts = (_duration(expected.seconds), memory, _tr("{} on~disk").format(_size(expected.disk_bytes)))
     # A line does not break between a number and its unit.
     return " · ".join((*parts, devices[expected.device])).replace("~", NO_BREAK_SPACE)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from ..engine.grid import Grid, Window
-from ..engine.job import Job
+from ..engine.job import Job, Method
 from .raster_source import BandInfo, Metadata, RasterUri
 from .web_source import WebSource
 
@@ -37,6 +37,7 @@ class EnhancePlan:
         engine_python: what runs the worker.
         output: where the GeoTIFF goes.
         report: where the JSON report goes.
+        is_extent_clipped: whether the wished-for extent reaches beyond the layer by a pixel or more.
     """
 
     source: Union[RasterUri, WebSource]
@@ -51,6 +52,7 @@ class EnhancePlan:
     engine_python: Path
     output: Path
     report: Path
+    is_extent_clipped: bool = False
 
     @property
     def output_grid(self) -> Grid:
@@ -59,5 +61,6 @@ class EnhancePlan:
 
     @property
     def result_name(self) -> str:
-        """What the result is called in the layer tree."""
-        return f"{self.source_name} (enhanced ×{self.job.scale})"
+        """What the result is called in the layer tree: with the method where it is not the usual one."""
+        method = "" if self.job.method is Method.CHAIN else f", {self.job.method.value}"
+        return f"{self.source_name} (enhanced ×{self.job.scale}{method})"

@@ -79,6 +79,8 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         engine_python=python,
         output=output,
         report=report,
+        is_extent_clipped=request.extent is not None
+        and _reaches_beyond(_bounds(layer, request.extent, transform_context), layer, raster.grid),
     )
 
 
@@ -296,6 +298,17 @@ def _in_crs_of_layer(
     if not rectangle.isFinite():
         raise CannotEnhance("The extent cannot be brought into the layer’s CRS; choose one that lies on the layer.")
     return rectangle
+
+
+def _reaches_beyond(bounds: Bounds, layer: QgsRasterLayer, grid: Grid) -> bool:
+    """Whether ``bounds`` go beyond the layer by a pixel or more on any side."""
+    reach, (width, height) = layer.extent(), grid.pixel_size
+    return (
+        bounds[0] <= reach.xMinimum() - width
+        or bounds[1] <= reach.yMinimum() - height
+        or bounds[2] >= reach.xMaximum() + width
+        or bounds[3] >= reach.yMaximum() + height
+    )
 
 
 def _check_size(name: str, window: Window, is_whole_layer: bool) -> None:

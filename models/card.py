@@ -15,7 +15,7 @@ from typing import Any
 
 SCHEMA_VERSION = 1
 READ_BYTES = 1 << 20
-REMEDY = "install Headland again or choose another model"
+REMEDY = "choose another model, or install Headland again if it came with it"
 
 
 class CardError(ValueError):

@@ -160,8 +160,10 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             # QGIS's own check does not say what is allowed.
             self._mtf(parameters, context)
             self._resolution(parameters, context)
+            self._extent(parameters, context)
             self._check_choices(parameters)
             _check_seed(parameters)
+            _check_model(parameters)
             is_fine, message = super().checkParameterValues(parameters, context)
             if not is_fine:
                 return False, message
@@ -187,8 +189,12 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             self._plan = prepare(request, context.transformContext())
         except CannotEnhance as error:
             raise QgsProcessingException(str(error)) from error
-        if request.mtf_at_nyquist is not None and request.sensor is not Sensor.CUSTOM:
-            feedback.pushWarning("The MTF is ignored, because the sensor is not custom.")
+        if self._plan.is_extent_clipped:
+            window = self._plan.window
+            feedback.pushWarning(
+                f"The extent reaches beyond the layer: only the {window.width_px} × {window.height_px} pixels that lie "
+                "on it are enhanced. An extent is written xmin,xmax,ymin,ymax."
+            )
         return True
 
     def processAlgorithm(  # noqa: N802
@@ -243,6 +249,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, output_context: QgsProcessingContext
     ) -> EnhanceRequest:
         report = self.parameterAsFileOutput(parameters, REPORT, output_context)
+        sensor, mtf = self._sensor(parameters, context)
         model = self.parameterAsFile(parameters, MODEL, context)
         return EnhanceRequest(
             layer=self._layer(parameters, context),
@@ -252,8 +259,8 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             method=Method(self.parameterAsEnumString(parameters, METHOD, context)),
             scale=int(self.parameterAsEnumString(parameters, SCALE, context)),
             preset=Preset(self.parameterAsEnumString(parameters, PRESET, context)),
-            sensor=Sensor(self.parameterAsEnumString(parameters, SENSOR, context)),
-            mtf_at_nyquist=self._mtf(parameters, context),
+            sensor=sensor,
+            mtf_at_nyquist=mtf,
             seed=self.parameterAsInt(parameters, SEED, context),
             device=Device(self.parameterAsEnumString(parameters, DEVICE, context)),
             model=Path(model) if model else None,
@@ -272,6 +279,14 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
                 f"“{crs_in_text[1]}” in the extent is no CRS that QGIS knows; give one like EPSG:32618, or none for "
                 "the layer’s own."
             )
+        if (
+            text
+            and not _is_four_numbers(text.partition("[")[0])
+            and QgsProcessingUtils.mapLayerFromString(text, context) is None
+        ):
+            raise CannotEnhance(
+                f"“{text}” is no extent; give xmin,xmax,ymin,ymax, and a CRS such as [EPSG:32618] if need be."
+            )
         extent = self.parameterAsExtent(parameters, EXTENT, context)
         # A rectangle of zeros counts as none in QGIS, but who wrote one did not mean the whole layer.
         if extent.isNull() and not text:
@@ -287,6 +302,20 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         if resolution <= 0:
             raise CannotEnhance(f"The resolution is {parameters[RESOLUTION]}; it must be a number above 0.")
         return resolution
+
+    def _sensor(self, parameters: dict[str, Any], context: QgsProcessingContext) -> tuple[Sensor, Optional[float]]:
+        """Return the sensor and its MTF: who gives an MTF and names no sensor means a custom one."""
+        sensor, mtf = Sensor(self.parameterAsEnumString(parameters, SENSOR, context)), self._mtf(parameters, context)
+        if mtf is not None and sensor is Sensor.AUTO:
+            sensor = Sensor.CUSTOM
+        if mtf is not None and sensor is not Sensor.CUSTOM:
+            raise CannotEnhance(
+                f"An MTF is given, but the sensor is {sensor.value}, whose MTF is known; leave the MTF out, or choose "
+                "custom as the sensor."
+            )
+        if mtf is None and sensor is Sensor.CUSTOM:
+            raise CannotEnhance("A custom sensor needs its MTF at Nyquist; give it as MTF, such as 0.25.")
+        return sensor, mtf
 
     def _mtf(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Optional[float]:
         """Return the MTF at Nyquist, None if none is given."""
@@ -307,7 +336,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         try:
             return tuple(int(word) for word in given.replace(";", " ").replace(",", " ").split())
         except ValueError as error:
-            raise CannotEnhance(f"“{given}” are no band numbers; give them like 1;2;3.") from error
+            raise CannotEnhance(f"“{given}” is not a list of band numbers; give it like 3,2,1.") from error
 
     def _style_like_source(self, context: QgsProcessingContext) -> None:
         """Have the result look like its source once QGIS loads it."""
@@ -323,10 +352,31 @@ def _with_scale_as_text(parameters: dict[str, Any]) -> dict[str, Any]:
     return {**parameters, SCALE: str(scale)} if isinstance(scale, int) else parameters
 
 
+def _is_four_numbers(text: str) -> bool:
+    words = text.split(",")
+    try:
+        return len([float(word) for word in words]) == 4  # noqa: PLR2004, xmin,xmax,ymin,ymax
+    except ValueError:
+        return False
+
+
 def _check_seed(parameters: dict[str, Any]) -> None:
     seed = parameters.get(SEED)
-    if isinstance(seed, int) and not 0 <= seed <= LARGEST_SEED:
-        raise CannotEnhance(f"The seed is {seed}; it must lie between 0 and {LARGEST_SEED}.")
+    if seed in (None, ""):
+        return
+    try:
+        is_fine = 0 <= int(seed) <= LARGEST_SEED
+    except (TypeError, ValueError):
+        # What is no number may still be an expression of QGIS's; only text that a person typed is looked at.
+        is_fine = not isinstance(seed, str)
+    if not is_fine:
+        raise CannotEnhance(f"The seed is {seed}; it must be a whole number between 0 and {LARGEST_SEED}.")
+
+
+def _check_model(parameters: dict[str, Any]) -> None:
+    model = parameters.get(MODEL)
+    if isinstance(model, str) and model and not model.lower().endswith(".onnx"):
+        raise CannotEnhance(f"{model} is no ONNX file; choose one whose name ends with .onnx, or none.")
 
 
 class _StyleCopier(QgsProcessingLayerPostProcessorInterface):

@@ -32,11 +32,13 @@ download, in units of the layer’s CRS. If empty, it is the finest of the serve
 longer side has at most 1000 pixels. The result has the bands red, green and blue.</p>
 <p><b>Method</b>: <i>chain</i> is Deep Image Prior, then Decrappify. <i>dip</i> and <i>decrappify</i> are each of the
 two alone. <i>anchor</i> needs no network and takes seconds.</p>
-<p><b>Effort</b>: <i>fast</i> takes minutes on a laptop, <i>balanced</i> longer; <i>reference</i> is the published
-setting and takes hours without a GPU.</p>
+<p><b>Effort</b>: <i>fast</i> takes some seconds a hundred pixels square on a laptop, <i>balanced</i> several times as
+long; <i>reference</i> is the published setting and takes days without a GPU.</p>
 <p><b>Sensor</b>: whose blur is undone. <i>auto</i> goes by band names and pixel size; <i>custom</i> takes the MTF at
-Nyquist that you give.</p>
+Nyquist that you give; an MTF alone means custom.</p>
 <p><b>Model</b>: a Decrappify model that you trained yourself, in place of the one that comes with the plugin.</p>
+<p>In scripts the choices are given by their words: METHOD=chain SCALE=4 PRESET=fast. An extent is written
+xmin,xmax,ymin,ymax.</p>
 <p><b>Seed</b>: the same seed on the same device gives the same pixels.</p>
 <p><b>Report</b>: a JSON file with input, window, settings, versions, seconds by stage and figures of consistency; if
 empty it goes beside the result.</p>

@@ -38,6 +38,9 @@ def main(arguments: list[str]) -> int:
     source = Path(parameters.get("INPUT", SHIPPED_SCENE)).expanduser().absolute()
     output = Path(parameters.get("OUTPUT", folder / "enhanced.tif")).expanduser().absolute()
     report, picture = folder / "report.json", folder / "before_after.png"
+    if "OUTPUT" in parameters:
+        # What belongs to a result that is kept stays with it: the folder is the next run's.
+        report, picture = output.with_suffix(".report.json"), output.with_suffix(".before_after.png")
     # QGIS wants several bands with semicolons; people write commas.
     if "BANDS" in parameters:
         parameters["BANDS"] = ";".join(parameters["BANDS"].replace(";", " ").replace(",", " ").split())
@@ -132,23 +135,36 @@ def _title(source: Path, parameters: dict[str, str]) -> str:
 def summary(facts: dict[str, Any], seconds: float) -> str:
     """Return the report in some lines for people."""
     window, scale = facts["window"], facts["scale"]
-    size = f"{window['width_px']} × {window['height_px']} pixels of {len(facts['bands'])} bands"
+    bands = len(facts["bands"])
+    size = f"{window['width_px']} × {window['height_px']} pixels of {bands} band{'s' if bands > 1 else ''}"
     stages = ", ".join(f"{stage} {spent:.1f}" for stage, spent in facts["seconds"].items())
     return "\n".join(
         (
-            f"Enhanced {size} ×{scale} in {seconds:.0f} s (seconds by stage: {stages})",
+            f"Enhanced {size} ×{scale} in {seconds:.0f} s, QGIS's own start included",
+            f"  seconds by stage: {stages}",
             f"  device: {facts['device']}",
-            f"  consistency: {_in_words(facts['consistency'])}",
+            f"  {consistency_in_words(facts['consistency'], [band['name'] for band in facts['bands']])}",
         )
     )
 
 
-def _in_words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')} {_in_words(part)}" for name, part in value.items())
-    if isinstance(value, list):
-        return " ".join(_in_words(part) for part in value)
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def consistency_in_words(figures: dict[str, Any], names: list[str]) -> str:
+    """Say how well the result, degraded again, agrees with its input.
+
+    Args:
+        figures: the report's ``consistency``.
+        names: of the bands, "" where they have none.
+    """
+    shares = figures["rmse_over_noise"]
+    worst = max(range(len(shares)), key=lambda index: shares[index])
+    band = f" in the worst band, {names[worst] or worst + 1}" if len(shares) > 1 else ""
+    verdict = "agrees with the input to within its noise" if shares[worst] <= 1.0 else "differs from the input"
+    text = f"degraded again, it {verdict}: {shares[worst]:.2f} × the noise{band}"
+    if figures["spectral_angle_deg"] is not None:
+        text += f", colours turned by {figures['spectral_angle_deg']:.2f}°"
+    if figures["shift_px"] is not None:
+        text += f", shifted by {figures['shift_px']:.3f} of the input's pixels"
+    return text
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ PICTURES = Path(os.environ["HEADLAND_PICTURES"])
 SCENE = Path(os.environ["HEADLAND_SCENE"])
 # Fields along a road, on a part that is small enough for a run of seconds.
 VIEW = QgsRectangle(444180, 4178080, 445020, 4178880)
+WHOLE = QgsRectangle(443200, 4176400, 445900, 4179100)
 # Digital numbers from black to white of B04, B03 and B02: fields fill the range, haze is taken off.
 STRETCH = {3: (340, 1620), 2: (550, 1390), 1: (875, 1450)}
 WINDOW_PX = (1280, 800)
@@ -109,12 +110,18 @@ def arrange(dock: QDockWidget) -> None:
 def run_and_picture(dock: QDockWidget) -> None:
     """Click Enhance and take a picture in the middle of the work and one afterwards."""
     window = iface.mainWindow()
+    # Long enough to be caught in the middle, and to move from one tile to the next.
+    iface.mapCanvas().setExtent(WHOLE)
+    wait_until(dock.enhance_button.isEnabled)
+    wait(600)
     dock.enhance_button.click()
     # Only while it runs there is something to cancel.
     is_running = dock.cancel_button.isVisible
     wait_until(lambda: dock.progress_bar.value() > dock.progress_bar.maximum() * 0.4 or not is_running())
     save(window, "2_running")
     wait_until(lambda: not is_running())
+    iface.mapCanvas().setExtent(VIEW)
+    iface.mapCanvas().refresh()
     save(window, "3_done")
 
 

@@ -42,7 +42,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box = QgsFileWidget()
         self.model_box.setFilter("ONNX (*.onnx)")
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
-        self.model_box.lineEdit().setPlaceholderText(tr("The one that comes with Headland"))
+        self.model_box.lineEdit().setPlaceholderText(tr("Headland’s own"))
         self._lay_out()
         self.bands_box.checkedItemsChanged.connect(self.changed)
         for box in (self.preset_box, self.sensor_box, self.device_box):

@@ -30,17 +30,17 @@ def methods() -> tuple[Choice, ...]:
         Choice(
             Method.CHAIN,
             tr("DIP, then Decrappify"),
-            tr("Removes the pixels, then brings field borders back. The clearest picture."),
+            tr("Removes the pixels, then steepens field borders and calms the fields."),
         ),
         Choice(
             Method.DIP,
             tr("Deep Image Prior (DIP)"),
-            tr("Removes the pixels and undoes the sensor’s blur, known or fitted. Softer borders."),
+            tr("Removes the pixels and undoes the sensor’s blur, known or fitted. Half the time."),
         ),
         Choice(
             Method.DECRAPPIFY,
             tr("Decrappify only"),
-            tr("Brings borders back with the trained network alone. Faster."),
+            tr("Decrappify on a smooth enlargement, to see what each stage does alone."),
         ),
         Choice(
             Method.ANCHOR,
@@ -55,7 +55,9 @@ def presets() -> tuple[Choice, ...]:
     return (
         Choice(Preset.FAST, tr("Fast"), tr("Seconds to minutes; starts from a trained network.")),
         Choice(Preset.BALANCED, tr("Balanced"), tr("Several times slower, a little more precise.")),
-        Choice(Preset.REFERENCE, tr("Reference (hours)"), tr("The published Deep Image Prior, for comparison.")),
+        Choice(
+            Preset.REFERENCE, tr("Reference (hours to days)"), tr("The published Deep Image Prior, for comparison.")
+        ),
     )
 
 

@@ -60,7 +60,7 @@ def test_one_click_ends_with_a_layer_on_the_map(
     assert isinstance(result, EnhanceResult)
     assert result.summary["method"] == "anchor"
     layer = project.mapLayer(layer_id)
-    assert (layer.name(), layer.width(), layer.extent()) == ("Fields 2024 (enhanced ×2)", 80, source.extent())
+    assert (layer.name(), layer.width(), layer.extent()) == ("Fields 2024 (enhanced ×2, anchor)", 80, source.extent())
     assert not controller.is_running
     assert told[-1] == ("Writing the result", 1.0)
     assert threads == {threading.main_thread()}

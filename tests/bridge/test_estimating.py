@@ -77,9 +77,9 @@ def test_a_time_is_said_no_more_precisely_than_it_is_known(seconds: float, words
 
 def test_the_estimate_is_one_line_of_words() -> None:
     said = in_words(an_estimate()).replace(NO_BREAK_SPACE, " ")
-    assert said == "about 40 s · 1.1 GB of memory · 12 MB on disk · processor"
+    assert said == "about 40 s · 1.1 GB of memory · 12 MB on disk · on the processor"
     said = in_words(an_estimate(device="cuda", memory_bytes=423_000_000, disk_bytes=3_000)).replace(NO_BREAK_SPACE, " ")
-    assert said == "about 40 s · 420 MB of memory · 1 MB on disk · graphics card"
+    assert said == "about 40 s · 420 MB of memory · 1 MB on disk · on the graphics card"
 
 
 def test_too_little_memory_is_said_and_enough_of_it_is_not() -> None:

@@ -39,9 +39,12 @@ def test_it_makes_the_image_the_picture_and_the_report(tmp_path: Path) -> None:
     assert image.GetGeoTransform() == (443500.0, 5.0, 0.0, 4177500.0, 0.0, -5.0)
     assert (image.RasterXSize, image.RasterYSize, image.RasterCount) == (120, 100, 2)
     assert [image.GetRasterBand(band).GetDescription() for band in (1, 2)] == ["B04", "B08"]
-    assert json.loads((build / "enhance" / "report.json").read_text())["method"] == "anchor"
-    assert (build / "enhance" / "before_after.png").stat().st_size > 0
+    # What belongs to a result that is kept lies beside it.
+    assert json.loads((tmp_path / "schärfer.report.json").read_text())["method"] == "anchor"
+    assert (tmp_path / "schärfer.before_after.png").stat().st_size > 0
+    assert list((build / "enhance").iterdir()) == []
     assert "Enhanced 60 × 50 pixels of 2 bands ×2" in run.stdout
+    assert "degraded again, it agrees with the input to within its noise" in run.stdout
 
 
 @pytest.mark.parametrize(
@@ -55,8 +58,7 @@ def test_it_makes_the_image_the_picture_and_the_report(tmp_path: Path) -> None:
 def test_a_failing_run_says_why_and_leaves_the_result_of_the_last_one(
     tmp_path: Path, parameters: dict[str, str], in_message: str
 ) -> None:
-    kept = [tmp_path / "enhanced.tif", tmp_path / "enhance" / "report.json", tmp_path / "enhance" / "before_after.png"]
-    kept[1].parent.mkdir()
+    kept = [tmp_path / f"enhanced.{ending}" for ending in ("tif", "report.json", "before_after.png")]
     for file in kept:
         file.write_text("old")
     run = enhance(tmp_path, **{"METHOD": "anchor", "OUTPUT": str(kept[0]), **parameters})
@@ -101,4 +103,6 @@ def test_nothing_is_left_beside_the_input_and_an_odd_crs_is_kept(tmp_path: Path)
     expected.SetFromUserInput(ODD_CRS)
     found = gdal.Open(str(results / "odd.tif"))
     assert found.GetSpatialRef().IsSame(expected, ["IGNORE_DATA_AXIS_TO_SRS_AXIS_MAPPING=YES"])
-    assert sorted(file.name for file in results.iterdir()) == ["odd.tif", "odd.tif.aux.xml", "plain.tif"]
+    names = {"odd.tif", "odd.tif.aux.xml", "plain.tif"}
+    names |= {f"{stem}.{ending}" for stem in ("odd", "plain") for ending in ("report.json", "before_after.png")}
+    assert {file.name for file in results.iterdir()} == names

@@ -364,7 +364,7 @@ class TestBadInput:
         assert "not set up" in refusal(algorithm, INPUT=make_layer())
 
     def test_bands_that_are_no_numbers(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        assert "no band numbers" in refusal(algorithm, INPUT=make_layer(), BANDS="red")
+        assert "not a list of band numbers" in refusal(algorithm, INPUT=make_layer(), BANDS="red")
 
     def test_a_custom_sensor_without_mtf(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
         assert "MTF" in refusal(algorithm, INPUT=make_layer(), SENSOR="custom")
@@ -398,7 +398,25 @@ class TestBadInput:
 
     def test_a_seed_out_of_range(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
         text = refusal(algorithm, INPUT=make_layer(), SEED=-1)
-        assert text == "The seed is -1; it must lie between 0 and 2147483647."
+        assert text == "The seed is -1; it must be a whole number between 0 and 2147483647."
+        assert "The seed is abc;" in refusal(algorithm, INPUT=make_layer(), SEED="abc")
+
+    @pytest.mark.parametrize("extent", ["290000,293000,9113000", "a b c d"])
+    def test_an_extent_that_is_none(
+        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, extent: str
+    ) -> None:
+        text = refusal(algorithm, INPUT=make_layer(), EXTENT=extent)
+        assert text.startswith(f"“{extent}” is no extent; give xmin,xmax,ymin,ymax")
+
+    def test_a_model_that_is_no_onnx_file(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
+        assert "README.md is no ONNX file" in refusal(algorithm, INPUT=make_layer(), MODEL="README.md")
+
+    def test_an_mtf_for_a_sensor_whose_mtf_is_known(
+        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer
+    ) -> None:
+        assert "the sensor is landsat, whose MTF is known" in refusal(
+            algorithm, INPUT=make_layer(), SENSOR="landsat", MTF=0.3
+        )
 
     def test_a_good_request_passes_and_leaves_no_layer_to_load(
         self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer
@@ -407,9 +425,24 @@ class TestBadInput:
         assert refusal(algorithm, INPUT=make_layer(), EXTENT="") == ""
 
 
-def test_an_mtf_for_a_known_sensor_is_ignored_with_a_warning(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:
+def test_an_mtf_alone_means_a_custom_sensor(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:
+    outcome = run(INPUT=make_layer(), MTF=0.3, OUTPUT="TEMPORARY_OUTPUT")
+    report = json.loads(Path(outcome["REPORT"]).read_text(encoding="utf-8"))
+    assert (report["sensor"], report["mtf_at_nyquist"]) == ("custom", 0.3)
+
+
+def test_an_extent_that_reaches_beyond_the_layer_is_clipped_with_a_warning(
+    make_layer: MakeLayer, fake_engine: FakeEngine
+) -> None:
     import processing
 
-    feedback = QgsProcessingFeedback()
-    processing.run(ALGORITHM, {"INPUT": make_layer(), "MTF": 0.3, "OUTPUT": "TEMPORARY_OUTPUT"}, feedback=feedback)
-    assert "MTF is ignored" in feedback.textLog()
+    layer, feedback = make_layer(), QgsProcessingFeedback()
+    reach = layer.extent()
+    inside = f"{reach.xMinimum()},{reach.xMaximum()},{reach.yMinimum()},{reach.yMaximum()}"
+    parameters = {"INPUT": layer, "METHOD": "anchor", "EXTENT": inside, "OUTPUT": "TEMPORARY_OUTPUT"}
+    processing.run(ALGORITHM, parameters, feedback=feedback)
+    assert "beyond the layer" not in feedback.textLog()
+    beyond = f"0,{reach.xMaximum()},{reach.yMinimum()},{reach.yMaximum()}"
+    processing.run(ALGORITHM, {**parameters, "EXTENT": beyond}, feedback=feedback)
+    assert "only the 40 × 32 pixels that lie on it" in feedback.textLog()
+    assert "xmin,xmax,ymin,ymax" in feedback.textLog()
