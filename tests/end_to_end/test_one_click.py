@@ -97,7 +97,8 @@ def test_a_sharper_layer_lies_above_the_original_in_its_place_and_style(
     assert failures == []
 
     group = QgsProject.instance().layerTreeRoot().findGroup("Virginia")
-    assert [child.name() for child in group.children()] == [f"Fields 2024 (enhanced ×{scale})", "Fields 2024"]
+    how = f"×{scale}" if method is Method.CHAIN else f"×{scale}, {method.value}"
+    assert [child.name() for child in group.children()] == [f"Fields 2024 (enhanced {how})", "Fields 2024"]
     result = group.children()[0].layer()
     assert result.crs() == source.crs()
     assert result.extent() == EXTENT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +76,9 @@ def colours_of(columns: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[n
     return np.stack([red, green, x % 200, np.full_like(x, 255)], axis=-1).astype(np.uint8)
 
 
+_NUMBERS = itertools.count()
+
+
 class WebServer:
     """What the server does, and what it was asked.
 
@@ -86,8 +90,8 @@ class WebServer:
         requests: paths of tiles and pictures, in the order in which they came.
     """
 
-    def __init__(self, port: int) -> None:
-        self.host = f"127.0.0.1:{port}"
+    def __init__(self, address: str, port: int) -> None:
+        self.host = f"{address}:{port}"
         self.behaviour = "serve"
         self.failures_left: Optional[int] = None
         self.only_tile = ""
@@ -131,9 +135,12 @@ class WebServer:
 @contextmanager
 def web_server() -> Iterator[WebServer]:
     """Yield a server that runs until the end."""
-    http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    # QGIS keeps tiles by their address, and the system hands ports out again: the picture of an earlier test would come.
+    number = next(_NUMBERS)
+    address = f"127.1.{number // 250}.{number % 250 + 1}"
+    http = ThreadingHTTPServer((address, 0), _Handler)
     http.daemon_threads = True
-    server = http.web_server = WebServer(http.server_address[1])  # type: ignore[attr-defined]
+    server = http.web_server = WebServer(address, http.server_address[1])  # type: ignore[attr-defined]
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
