@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import ipaddress
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,7 +76,7 @@ def colours_of(columns: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[n
     return np.stack([red, green, x % 200, np.full_like(x, 255)], axis=-1).astype(np.uint8)
 
 
-_NUMBERS = itertools.count()
+_ADDRESSES = ipaddress.ip_network("127.1.0.0/16").hosts()
 
 
 class WebServer:
@@ -135,9 +135,8 @@ class WebServer:
 @contextmanager
 def web_server() -> Iterator[WebServer]:
     """Yield a server that runs until the end."""
-    # QGIS keeps tiles by their address, and the system hands ports out again: the picture of an earlier test would come.
-    number = next(_NUMBERS)
-    address = f"127.1.{number // 250}.{number % 250 + 1}"
+    # QGIS keeps tiles by their address, and the system hands ports out again: an earlier test's picture would come.
+    address = str(next(_ADDRESSES))
     http = ThreadingHTTPServer((address, 0), _Handler)
     http.daemon_threads = True
     server = http.web_server = WebServer(address, http.server_address[1])  # type: ignore[attr-defined]
