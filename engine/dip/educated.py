@@ -23,6 +23,7 @@ from torch.nn import functional
 from ...models.dip.prior_network import PriorNetwork
 from ..bands import band_triples
 from ..forward_model import ForwardModel
+from ..noise import damping_for
 from ..progress import OnStep, go_on
 from ..scene import Scene, Tile
 
@@ -31,6 +32,9 @@ from ..scene import Scene, Tile
 FIT_SCALE = 4
 # Candidates for the width of the PSFs, relative to the assumed ones; the same for all bands.
 WIDTHS = np.linspace(0.5, 1.6, 12)
+# While the blur is fitted, the network is told of more noise than there is: else it trusts its start, which already
+# explains the image by the assumed blur.
+FIT_NOISE = 2.5
 # The edge of a patch sees pixels that the network does not.
 PATCH_BORDER_PX = 4
 # Of all places that stand out of the noise, those with more contrast than nine in ten count as if they had as much:
@@ -140,7 +144,8 @@ class EducatedPrior:
         inner[..., PATCH_BORDER_PX:-PATCH_BORDER_PX, PATCH_BORDER_PX:-PATCH_BORDER_PX] = True
         inner &= valid
         with torch.inference_mode():
-            restored = self._restore(low_res, _model(scene, width, size), noise_sd, scene.damping)
+            damping = torch.tensor([damping_for(FIT_NOISE * sd) for sd in scene.noise_sd], device=scene.device)
+            restored = self._restore(low_res, _model(scene, width, size), FIT_NOISE * noise_sd, damping[:, None, None])
             trust = inner * _trust(low_res / noise_sd, inner) / noise_sd
             differences = [
                 (_model(scene, float(candidate), size).degrade(restored) - low_res) * trust for candidate in WIDTHS
