@@ -89,7 +89,7 @@ def test_consistent_images_are_those_that_the_product_delivers(method: Method) -
     fields = np.random.default_rng(5).integers(1000, 5000, (3, 6, 6)).repeat(8, axis=1).repeat(8, axis=2)
     numbers = (fields + np.random.default_rng(6).normal(0.0, 20.0, fields.shape)).round().astype(np.int16)
     delivered = np.zeros((3, 96, 96), dtype=np.float32)
-    job = Job(method, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
+    job = Job(method, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("B04", "B03", "B02"))
     pipeline.enhance(
         job, numbers, np.ones(numbers.shape, dtype=bool), delivered, lambda _phase, _fraction: None, lambda: False
     )
