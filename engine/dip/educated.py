@@ -7,7 +7,7 @@ kernel optimised together: Ren et al., "Neural Blind Deconvolution Using Deep Pr
 trained and fitted exchanged). It is found once for the whole extent, so nothing can differ from tile to tile.
 
 Fitting the weights as well was tried, on ||A f - y||², on held-out low-res pixels, on coarser copies of the image and
-on degraded copies of its own result: each lost more than it gained (docs/quality.md).
+on degraded copies of its own result: each lost more than it gained (docs/dip.md).
 """
 
 from __future__ import annotations
