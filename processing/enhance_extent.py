@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from pathlib import Path
-from typing import Any, ClassVar, Optional
+from typing import Any, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -14,7 +14,6 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
-    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingParameterBand,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterDistance,
@@ -26,7 +25,6 @@ from qgis.core import (
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterRasterLayer,
     QgsProcessingUtils,
-    QgsRasterLayer,
     QgsReferencedRectangle,
 )
 from qgis.PyQt.QtGui import QIcon
@@ -35,9 +33,10 @@ from ..bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance, unexpecte
 from ..bridge.estimating import estimate_plan, in_words
 from ..bridge.prepare import CannotEnhance, EnhancePlan, checked_layer, prepare
 from ..bridge.request import EnhanceRequest
-from ..bridge.result_layer import copy_style
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SCALE_FACTORS, SMALLEST_MTF, Device, Method, Preset, Sensor
 from .help import LABELS, SHORT_HELP
+from .style_copier import StyleCopier
+from .typed_values import check_model, check_seed, is_four_numbers
 
 ICON_FILE = Path(__file__).resolve().parent.parent / "ui" / "icons" / "headland.svg"
 
@@ -162,8 +161,8 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             self._resolution(parameters, context)
             self._extent(parameters, context)
             self._check_choices(parameters)
-            _check_seed(parameters)
-            _check_model(parameters)
+            check_seed(parameters.get(SEED))
+            check_model(parameters.get(MODEL))
             is_fine, message = super().checkParameterValues(parameters, context)
             if not is_fine:
                 return False, message
@@ -281,7 +280,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             )
         if (
             text
-            and not _is_four_numbers(text.partition("[")[0])
+            and not is_four_numbers(text.partition("[")[0])
             and QgsProcessingUtils.mapLayerFromString(text, context) is None
         ):
             raise CannotEnhance(
@@ -343,71 +342,13 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         plan = self._plan
         if plan is not None and context.willLoadLayerOnCompletion(str(plan.output)):
             details = context.layerToLoadOnCompletionDetails(str(plan.output))
-            details.setPostProcessor(_StyleCopier.for_plan(plan))
+            details.setPostProcessor(StyleCopier.for_plan(plan))
 
 
 def _with_scale_as_text(parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters with SCALE as QGIS wants its choices, so that 4 does as well as "4"."""
     scale = parameters.get(SCALE)
     return {**parameters, SCALE: str(scale)} if isinstance(scale, int) else parameters
-
-
-def _is_four_numbers(text: str) -> bool:
-    words = text.split(",")
-    try:
-        return len([float(word) for word in words]) == 4  # noqa: PLR2004, xmin,xmax,ymin,ymax
-    except ValueError:
-        return False
-
-
-def _check_seed(parameters: dict[str, Any]) -> None:
-    seed = parameters.get(SEED)
-    if seed in (None, ""):
-        return
-    try:
-        is_fine = 0 <= int(seed) <= LARGEST_SEED
-    except (TypeError, ValueError):
-        # What is no number may still be an expression of QGIS's; only text that a person typed is looked at.
-        is_fine = not isinstance(seed, str)
-    if not is_fine:
-        raise CannotEnhance(f"The seed is {seed}; it must be a whole number between 0 and {LARGEST_SEED}.")
-
-
-def _check_model(parameters: dict[str, Any]) -> None:
-    model = parameters.get(MODEL)
-    if isinstance(model, str) and model and not model.lower().endswith(".onnx"):
-        raise CannotEnhance(f"{model} is no ONNX file; choose one whose name ends with .onnx, or none.")
-
-
-class _StyleCopier(QgsProcessingLayerPostProcessorInterface):
-    """Gives a loaded result its source's style, on the main thread."""
-
-    # By output. QGIS keeps none alive until the layer is loaded, which is after the algorithm is gone; as many lie here
-    # as results wait to be loaded, or were in a context that was dropped without loading them.
-    _waiting: ClassVar[dict[Path, _StyleCopier]] = {}
-
-    def __init__(self, plan: EnhancePlan) -> None:
-        super().__init__()
-        self._plan = plan
-
-    @classmethod
-    def for_plan(cls, plan: EnhancePlan) -> _StyleCopier:
-        """Return one that lives long enough."""
-        cls._waiting[plan.output] = cls(plan)
-        return cls._waiting[plan.output]
-
-    def postProcessLayer(  # noqa: N802, the name is QGIS's
-        self,
-        layer: QgsMapLayer,
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,  # noqa: ARG002
-    ) -> None:
-        """Copy the style if the source is still there."""
-        source = QgsProcessingUtils.mapLayerFromString(self._plan.source_layer_id, context)
-        if isinstance(source, QgsRasterLayer) and isinstance(layer, QgsRasterLayer):
-            copy_style(source, layer, tuple(band.number for band in self._plan.bands))
-        # QGIS still holds it while this runs, and PyQt's own reference outlives the call.
-        self._waiting.pop(self._plan.output, None)
 
 
 class _Teller:
