@@ -57,6 +57,14 @@ def test_it_stops_when_asked_to() -> None:
     assert rounds == [1]
 
 
+def test_one_norm_over_directions_and_bands_bounds_the_dual_field() -> None:
+    # That is what couples the bands: each for itself they could reach this bound three times over.
+    dual = torch.zeros(2, 3, 32, 32)
+    total_variation_step(10.0 * torch.rand(3, 32, 32), 0.05, dual, steps=50)
+    norm = dual.square().sum(dim=(0, 1)).sqrt()
+    assert 0.9 < float(norm.max()) <= 1.0 + 1e-5
+
+
 def test_the_total_variation_step_lowers_total_variation_and_keeps_the_mean() -> None:
     torch.manual_seed(0)
     image = fields(64) + 0.05 * torch.randn(3, 64, 64)

@@ -202,8 +202,11 @@ def test_unloading_the_plugin_in_mid_run_ends_the_worker(
     engine = use_engine("hang")
     source = make_raster()
 
+    asked_at: list[float] = []
+
     def unload() -> None:
         engine.wait_for_worker()
+        asked_at.append(time.monotonic())
         # What the registry calls when the provider is taken away.
         provider.unload()
 
@@ -211,6 +214,7 @@ def test_unloading_the_plugin_in_mid_run_ends_the_worker(
     feedback = QgsProcessingFeedback()
     parameters = {"INPUT": str(source), "METHOD": "anchor", "OUTPUT": str(folder / "out.tif")}
     _results, is_fine = algorithm.run(parameters, QgsProcessingContext(), feedback, {})
+    assert time.monotonic() - asked_at[0] < 2.0
     assert not is_fine
     assert "cancelled" in feedback.textLog()
     assert not engine.is_worker_alive()
