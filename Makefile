@@ -100,7 +100,13 @@ bench-sensors: setup ## compare the methods on several sensors: DATA=folder with
 .PHONY: bench-dip
 bench-dip: setup ## Deep Image Prior by its author's protocol: IMAGES=folder OUT=file.json SCALE=2|4|8 METHODS="fast …" REFERENCE_ITERATIONS=3
 	"$(DEV)/bin/python" scripts/bench_dip.py "$(IMAGES)" "$(or $(OUT),$(BUILD_PATH)/bench-dip.json)" --scale $(or $(SCALE),4) \
-	    $(if $(METHODS),--methods $(METHODS)) $(if $(REFERENCE_ITERATIONS),--reference-iterations $(REFERENCE_ITERATIONS))
+	    $(if $(METHODS),--methods $(METHODS)) $(if $(REFERENCE_ITERATIONS),--reference-iterations $(REFERENCE_ITERATIONS)) \
+	    $(if $(DEVICE),--device "$(DEVICE)")
+
+.PHONY: compare-devices
+compare-devices: setup ## the engine on a GPU against the processor, pixels and seconds: DEVICE=cuda SIZE_PX=512 OUT=file.json
+	"$(DEV)/bin/python" scripts/compare_devices.py "$(or $(OUT),$(BUILD_PATH)/devices.json)" --device $(or $(DEVICE),cuda) \
+	    --size-px $(or $(SIZE_PX),512)
 
 .PHONY: bench-quality
 bench-quality: setup ## hold the chain against each stage alone: DATA=folder with highres/ and weights/ OUT=file.json SCALE=2|4 MODEL=file.onnx

@@ -7,6 +7,7 @@ form from the eigenvectors of the two low-res Gram matrices: no iterations and n
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
@@ -44,6 +45,18 @@ class ForwardModel:
         self.scale = scale
         self._rows = _Axis(self.psfs, rows_px, scale, device)
         self._columns = self._rows if rows_px == columns_px else _Axis(self.psfs, columns_px, scale, device)
+
+    def stacked(self, order: NDArray[np.intp]) -> ForwardModel:
+        """Return a model for images (..., band, H, W), each with PSFs of its own.
+
+        Args:
+            order: (..., band), which of this model's bands each band of each image is.
+        """
+        chosen = copy.copy(self)
+        chosen.psfs = tuple(self.psfs[band] for band in order.flat)
+        chosen._rows = self._rows.stacked(order)  # noqa: SLF001, a copy of itself
+        chosen._columns = chosen._rows if self._columns is self._rows else self._columns.stacked(order)  # noqa: SLF001
+        return chosen
 
     def degrade(self, high_res: Tensor) -> Tensor:
         """Return A x: (..., band, H, W) to (..., band, h, w)."""
@@ -104,6 +117,12 @@ class _Axis:
     def back(self) -> Tensor:
         """(band, H, h): from the spectrum to high-res pixels."""
         return self.matrix.mT @ self.eigenvectors
+
+    def stacked(self, order: NDArray[np.intp]) -> _Axis:
+        chosen, index = copy.copy(self), torch.from_numpy(order).to(self.matrix.device)
+        chosen.matrix, chosen.eigenvalues = self.matrix[index], self.eigenvalues[index]
+        chosen.eigenvectors, chosen.back = self.eigenvectors[index], self.back[index]
+        return chosen
 
     def _stack(self, arrays: list[NDArray[np.float64]]) -> Tensor:
         return torch.as_tensor(np.stack(arrays), dtype=torch.float32).to(self._device)

@@ -37,7 +37,10 @@ from .sensors import is_known, mtf_at_nyquist
 from .tiling import LARGEST_CORE_PX, MARGIN_PX, TileWindow, margin_for, plan_tiles
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
-PRIOR_WEIGHTS = MODELS_FOLDER / "dip" / "prior.npz"
+PRIOR_WEIGHTS = {
+    Preset.FAST: MODELS_FOLDER / "dip" / "prior.npz",
+    Preset.BALANCED: MODELS_FOLDER / "dip" / "large_prior.npz",
+}
 
 FIT_SETTINGS = {
     Preset.FAST: FitSettings(),
@@ -154,7 +157,7 @@ def _enlarging(job: Job, device: torch.device, progress: Progress) -> Plan:
     if job.preset is Preset.REFERENCE:
         stage = partial(_reference, seed=job.seed, progress=progress)
         return Plan((("dip", stage),), settings=asdict(REFERENCE_SETTINGS), largest_core_px=REFERENCE_CORE_PX)
-    network, model = _trained_prior(PRIOR_WEIGHTS, device)
+    network, model = _trained_prior(PRIOR_WEIGHTS[job.preset], device)
     settings = FIT_SETTINGS[job.preset]
     prior = EducatedPrior(network, settings, job.seed, progress.step)
     # Of a known sensor the blur is known. To fit it all the same loses where the scene itself is smooth: that looks

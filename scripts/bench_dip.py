@@ -1,6 +1,6 @@
 """Deep Image Prior by its author's protocol: quality, consistency and cost of every method, in one run.
 
-usage: bench_dip.py IMAGES OUT.json [--scale 2|4|8] [--methods …] [--reference-iterations N]
+usage: bench_dip.py IMAGES OUT.json [--scale 2|4|8] [--methods …] [--reference-iterations N] [--device cpu|cuda]
 
 IMAGES is a folder of pictures, such as Set5. Beside OUT.json a plot is left, of quality against time. The published
 method takes hours, so only its first iterations are run unless REFERENCE_ITERATIONS asks for all; its whole time is
@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from torch.utils.flop_counter import FlopCounterMode
 
 from headland.engine.anchor import anchor
+from headland.engine.device import describe
 from headland.engine.dip.educated import EducatedPrior
 from headland.engine.dip.reference import ReferenceSettings, fit_reference
 from headland.engine.forward_model import ForwardModel
@@ -75,12 +76,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--scale", type=int, choices=(2, 4, 8), default=4)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--reference-iterations", type=int, default=3, help="at least 2; how many are really run")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args(arguments)
     paths = sorted(path for path in options.images.iterdir() if path.suffix.lower() in ENDINGS)
     if not paths:
         parser.error(f"there is no picture in {options.images}")
     pairs = [read_pair(path, options.scale) for path in paths]
-    runners = _runners(options.scale, options.reference_iterations)
+    runners = _runners(options.scale, options.reference_iterations, torch.device(options.device))
     scores: dict[str, dict[str, Score]] = {name: {} for name in options.methods}
     for pair in pairs:
         for name, by_image in scores.items():
@@ -88,13 +90,14 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{pair.name}: {name} {by_image[pair.name].psnr_y:.2f} dB", file=sys.stderr)
     whole = options.reference_iterations >= PUBLISHED_ITERATIONS[options.scale]
     results = summary(scores, options.scale, reference_is_whole=whole)
+    results["device"] = describe(torch.device(options.device))
     options.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     plot(results, options.out.with_suffix(".png"))
     print(table(results))
     return 0
 
 
-def _runners(scale: int, reference_iterations: int) -> dict[str, Callable[[Pair], Score]]:
+def _runners(scale: int, reference_iterations: int, device: torch.device) -> dict[str, Callable[[Pair], Score]]:
     """Return for each method what runs it on one image."""
 
     def simple(method: Callable[[Pair], Pixels]) -> Callable[[Pair], Score]:
@@ -102,46 +105,54 @@ def _runners(scale: int, reference_iterations: int) -> dict[str, Callable[[Pair]
 
     runners = {
         "bicubic": simple(lambda pair: bicubic(pair.low_res, scale)),
-        "anchor": simple(lambda pair: _anchor(pair, scale)),
-        "reference": lambda pair: _reference(pair, scale, reference_iterations),
+        "anchor": simple(lambda pair: _anchor(pair, scale, device)),
+        "reference": lambda pair: _reference(pair, scale, reference_iterations, device),
     }
-    network = load_weights(PRIOR_WEIGHTS)
     for preset in (Preset.FAST, Preset.BALANCED):
-        prior = EducatedPrior(network, FIT_SETTINGS[preset], seed=0)
-        runners[preset.value] = simple(lambda pair, prior=prior: _educated(pair, scale, prior))
+        prior = EducatedPrior(load_weights(PRIOR_WEIGHTS[preset]).to(device), FIT_SETTINGS[preset], seed=0)
+        runners[preset.value] = simple(lambda pair, prior=prior: _educated(pair, scale, prior, device))
     return runners
 
 
-def _tile(pixels: Pixels, scale: int) -> Tile:
+def _tile(pixels: Pixels, scale: int, device: torch.device | str = "cpu") -> Tile:
     """Return what the engine's stages get of (3, h, w); the kernel is known here, so none is fitted."""
-    low_res = torch.from_numpy(pixels)
+    low_res = torch.from_numpy(pixels).to(device)
     bands = low_res.shape[0]
-    model = ForwardModel([LanczosPsf()] * bands, (low_res.shape[1], low_res.shape[2]), scale)
-    noise = torch.full((bands, 1, 1), float(ROUNDING_SD))
+    model = ForwardModel([LanczosPsf()] * bands, (low_res.shape[1], low_res.shape[2]), scale, device)
+    noise = torch.full((bands, 1, 1), float(ROUNDING_SD), device=device)
     return Tile(
         low_res, torch.ones_like(low_res, dtype=torch.bool), model, noise, noise * 0.0 + damping_for(ROUNDING_SD)
     )
 
 
-def _anchor(pair: Pair, scale: int) -> Pixels:
-    tile = _tile(pair.low_res, scale)
-    return np.asarray(anchor(tile.low_res, tile.forward_model, tile.damping))
+def _anchor(pair: Pair, scale: int, device: torch.device) -> Pixels:
+    tile = _tile(pair.low_res, scale, device)
+    return np.asarray(anchor(tile.low_res, tile.forward_model, tile.damping).cpu())
 
 
-def _educated(pair: Pair, scale: int, prior: EducatedPrior) -> Pixels:
+def _educated(pair: Pair, scale: int, prior: EducatedPrior, device: torch.device) -> Pixels:
     """Enlarge in as many passes as the network's scale factors ask for, then agree with the input as a whole."""
     image = pair.low_res
     for factor in PASSES[scale]:
-        image = np.asarray(prior(_tile(image, factor)).estimate)
-    tile = _tile(pair.low_res, scale)
-    return np.asarray(tile.forward_model.project(torch.from_numpy(image), tile.low_res, tile.damping))
+        estimate = prior(_tile(image, factor, device)).estimate
+        if estimate is None:
+            raise ValueError("Deep Image Prior made no estimate.")
+        image = np.asarray(estimate.cpu())
+    tile = _tile(pair.low_res, scale, device)
+    return np.asarray(tile.forward_model.project(torch.from_numpy(image).to(device), tile.low_res, tile.damping).cpu())
 
 
-def _reference(pair: Pair, scale: int, iterations: int) -> Score:
+def _reference(pair: Pair, scale: int, iterations: int, device: torch.device) -> Score:
     """Run some iterations of the published method and say what all of them would take."""
-    tile = _tile(pair.low_res, scale)
+    tile = _tile(pair.low_res, scale, device)
     settings = ReferenceSettings(iterations=iterations, noise_jitter_sd=PUBLISHED_JITTER_SD[scale])
     ends: list[float] = []
+
+    def on_step(*_: int) -> bool:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        ends.append(time.perf_counter())
+        return False
 
     def fit(settings: ReferenceSettings) -> Pixels:
         generator = torch.Generator().manual_seed(0)
@@ -151,9 +162,9 @@ def _reference(pair: Pair, scale: int, iterations: int) -> Score:
             tile.forward_model,
             settings,
             generator,
-            lambda *_: ends.append(time.perf_counter()),
+            on_step,
         )
-        return np.asarray(image)
+        return np.asarray(image.cpu())
 
     image = fit(settings)
     # The first iteration also finds the fastest convolutions and allocates.
@@ -205,7 +216,7 @@ def summary(scores: dict[str, dict[str, Score]], scale: int, *, reference_is_who
         for figures in methods.values():
             figures["ratio_to_reference"] = whole_s / figures["seconds"]
         methods["reference"]["is_whole"] = reference_is_whole
-    return {"scale": scale, "threads": torch.get_num_threads(), "methods": methods}
+    return {"scale": scale, "methods": methods}
 
 
 def _mean(values: Sequence[Optional[float]]) -> Optional[float]:
@@ -216,7 +227,7 @@ def _mean(values: Sequence[Optional[float]]) -> Optional[float]:
 def table(results: dict[str, Any]) -> str:
     """Return the means as Markdown."""
     lines = [
-        f"x{results['scale']}, {results['threads']} threads",
+        f"x{results['scale']}, {results['device']}",
         "",
         (
             "| method | PSNR-Y (dB) | SSIM-Y | misfit (8-bit steps) | seconds | reference's time over this |"

@@ -64,7 +64,7 @@ class Restorer:
     def __init__(self, scale: int, model: Optional[Path] = None) -> None:
         self._scale = scale
         self._device = torch.device("cpu")
-        self._prior: PriorNetwork = load_weights(PRIOR_WEIGHTS)
+        self._prior: PriorNetwork = load_weights(PRIOR_WEIGHTS[Preset.FAST])
         path = model_file(None if model is None else str(model))
         self._decrappify = Decrappify(OnnxModel.load(path, scale, self._device))
 

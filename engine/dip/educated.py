@@ -34,7 +34,7 @@ FIT_SCALE = 4
 WIDTHS = np.linspace(0.5, 1.6, 12)
 # While the blur is fitted, the network is told of more noise than there is: else it trusts its start, which already
 # explains the image by the assumed blur.
-FIT_NOISE = 2.5
+FIT_NOISE = 4.0
 # The edge of a patch sees pixels that the network does not.
 PATCH_BORDER_PX = 4
 # Of all places that stand out of the noise, those with more contrast than nine in ten count as if they had as much:

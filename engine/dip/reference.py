@@ -20,6 +20,9 @@ from ..progress import OnStep, go_on
 # stay inside. Levels are brought into this range first.
 LOWEST_LEVEL, HIGHEST_LEVEL = 0.02, 0.98
 
+# What a GPU chooses and allocates at first must not be captured with the step.
+WARM_UP_ITERATIONS = 3
+
 
 @dataclass(frozen=True)
 class ReferenceSettings:
@@ -54,30 +57,91 @@ def fit_reference(
         generator: where z, its jitter and the first weights come from: the same seed gives the same image.
         on_step: called after each iteration; if it says so, that iterate is the result.
     """
-    device = low_res.device
     lowest, highest = low_res.amin(), low_res.amax()
     gain = (HIGHEST_LEVEL - LOWEST_LEVEL) / (highest - lowest).clamp(min=1e-6)
     target = (low_res - lowest) * gain + LOWEST_LEVEL
-    weights = valid.to(low_res.dtype) / valid.sum().clamp(min=1)
-    high_res_px = [side * forward_model.scale for side in low_res.shape[-2:]]
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**31 - 1, (1,), generator=generator)))
-        config = SkipConfig(settings.noise_channels, bands=low_res.shape[0], depth=deepest_for(min(high_res_px)))
-        network = SkipNetwork(config).to(device)
-    noise = torch.rand((1, settings.noise_channels, *high_res_px), generator=generator) * settings.noise_scale
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    fit = _Fit(target, valid.to(low_res.dtype) / valid.sum().clamp(min=1), forward_model, settings, generator)
     image = average = torch.zeros_like(target)
     for step in range(settings.iterations):
-        jitter = torch.randn(noise.shape, generator=generator) * settings.noise_jitter_sd
-        optimiser.zero_grad(set_to_none=True)
-        image = network((noise + jitter).to(device))[0]
-        loss = (weights * (forward_model.degrade(image) - target).square()).sum()
-        loss.backward()
-        optimiser.step()
-        image = image.detach()
-        average = image if step == 0 else torch.lerp(image, average, settings.averaging)
+        if step == WARM_UP_ITERATIONS and low_res.device.type == "cuda":
+            fit.capture()
+        image = fit.iterate()
+        if settings.averaging:
+            average = image if step == 0 else torch.lerp(image, average, settings.averaging)
         if on_step(step + 1, settings.iterations):
             break
     result = average if settings.averaging else image
     return (result - LOWEST_LEVEL) / gain + lowest
+
+
+class _Fit:
+    """One network on its way to one image.
+
+    On the processor all noise comes from the generator, so the same seed gives the same image. A GPU draws the jitter
+    itself, from a seed that the generator gives: noise that has to be carried there takes longer than the iteration.
+    """
+
+    def __init__(
+        self,
+        target: Tensor,
+        weights: Tensor,
+        forward_model: ForwardModel,
+        settings: ReferenceSettings,
+        generator: torch.Generator,
+    ) -> None:
+        self._target, self._weights, self._forward_model = target, weights, forward_model
+        self._settings, self._generator = settings, generator
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._image, device = torch.zeros(0), target.device
+        high_res_px = [side * forward_model.scale for side in target.shape[-2:]]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**31 - 1, (1,), generator=generator)))
+            config = SkipConfig(settings.noise_channels, bands=target.shape[0], depth=deepest_for(min(high_res_px)))
+            self._network = SkipNetwork(config).to(device)
+        noise = torch.rand((1, settings.noise_channels, *high_res_px), generator=generator) * settings.noise_scale
+        self._noise = noise.to(device)
+        is_cuda = device.type == "cuda"
+        parameters = self._network.parameters()
+        self._optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate, capturable=is_cuda)
+        self._stream = torch.cuda.Stream() if is_cuda else None
+        if is_cuda:
+            torch.cuda.manual_seed(int(torch.randint(2**31 - 1, (1,), generator=generator)))
+
+    def iterate(self) -> Tensor:
+        """Make one step; return the image (band, H, W) before it."""
+        if self._graph is not None:
+            self._graph.replay()
+            return self._image.clone()
+        if self._stream is None:
+            self._step()
+            return self._image
+        # What is to be captured later must not have run on the default stream.
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            self._step()
+        torch.cuda.current_stream().wait_stream(self._stream)
+        return self._image
+
+    def capture(self) -> None:
+        """Make one CUDA graph of a whole step: its kernels are so short that starting each one takes longer."""
+        self._optimiser.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self._stream):
+            self._step()
+        self._graph = graph
+
+    def _step(self) -> None:
+        self._optimiser.zero_grad(set_to_none=True)
+        image = self._network(self._noise + self._jitter())[0]
+        loss = (self._weights * (self._forward_model.degrade(image) - self._target).square()).sum()
+        loss.backward()
+        self._optimiser.step()
+        self._image = image.detach()
+
+    def _jitter(self) -> Tensor:
+        is_cuda = self._noise.device.type == "cuda"
+        if is_cuda:
+            drawn = torch.randn_like(self._noise)
+        else:
+            drawn = torch.randn(self._noise.shape, generator=self._generator).to(self._noise.device)
+        return drawn * self._settings.noise_jitter_sd

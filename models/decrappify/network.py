@@ -30,7 +30,7 @@ class DecrappifyConfig:
 
     Attributes:
         eighth, quarter, half, full: channels of the decoder at 1/8, 1/4, 1/2 and full resolution.
-        quarter_blocks, half_blocks: residual blocks of the decoder at 1/4 and 1/2 resolution.
+        quarter_blocks, half_blocks, full_blocks: residual blocks of the decoder at 1/4, 1/2 and full resolution.
     """
 
     eighth: int = 128
@@ -38,7 +38,8 @@ class DecrappifyConfig:
     half: int = 64
     full: int = 24
     quarter_blocks: int = 2
-    half_blocks: int = 2
+    half_blocks: int = 4
+    full_blocks: int = 1
 
 
 class Decrappify(nn.Module):
@@ -65,6 +66,7 @@ class Decrappify(nn.Module):
         self.refine_half = _blocks(config.half, config.half_blocks)
         self.up_to_full = Upsample(config.half, config.full)
         self.merge_full = _conv(config.full + BANDS, config.full)
+        self.refine_full = _blocks(config.full, config.full_blocks)
         self.residual = nn.Conv2d(config.full, BANDS, 3, padding=1)
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(_bias(self.residual))
@@ -83,7 +85,8 @@ class Decrappify(nn.Module):
         x = torch.cat([self.up_to_half(x), half, functional.pixel_unshuffle(image, 2)], dim=1)  # h/2 [64 + 64 + 12]
         x = self.refine_half(functional.relu(self.merge_half(x)))
         x = torch.cat([self.up_to_full(x), image], dim=1)  # h [24 + 3]
-        residual: Tensor = _binomial(self.residual(functional.relu(self.merge_full(x))))
+        x = self.refine_full(functional.relu(self.merge_full(x)))
+        residual: Tensor = _binomial(self.residual(functional.relu(x)))
         return enlarged + residual
 
     def load_encoder(self, weights_file: Path) -> None:

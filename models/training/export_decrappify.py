@@ -23,7 +23,7 @@ from torch import Tensor
 from ..card import ModelCard, file_sha256
 from ..decrappify.network import BANDS, MULTIPLE_PX, Decrappify
 from .onnx_weights import HALVED_SUFFIX
-from .train_decrappify import PRIOR_FILE
+from .train_decrappify import PRIOR_FOLDER
 from .validation import Validation
 
 OPSET = 17
@@ -126,12 +126,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("data_folder", type=Path, help="holds highres/ and weights/")
     parser.add_argument("--model-file", type=Path, default=MODEL_FILE)
-    parser.add_argument("--prior", type=Path, default=PRIOR_FILE, help="weights of Deep Image Prior's educated start")
+    parser.add_argument("--priors", type=Path, default=PRIOR_FOLDER, help="weights of Deep Image Prior's networks")
     options = parser.parse_args(arguments)
     network, figures = load_network(options.checkpoint)
     export(network, options.model_file)
     with tempfile.TemporaryDirectory() as folder:
-        validation = Validation.load(options.data_folder, Path(folder), options.prior)
+        validation = Validation.load(options.data_folder, Path(folder), options.priors)
     images = next(iter(validation.batches.values())).enlarged
     difference = largest_relative_difference(network, options.model_file, images)
     if difference > LARGEST_RELATIVE_DIFFERENCE:

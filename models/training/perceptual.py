@@ -37,7 +37,6 @@ class VggLoss(nn.Module):
         weights: block number (1 to 5) to weight; blocks after the last one are not computed.
         direction_weight: weight of the distance of directions, relative to the L1 distance.
         gram_weight: weight of the L1 distance of Gram matrices (texture statistics) at the same places.
-        precision: the number type of the convolutions.
     """
 
     def __init__(
@@ -46,19 +45,17 @@ class VggLoss(nn.Module):
         weights: Mapping[int, float],
         direction_weight: float = 0.0,
         gram_weight: float = 0.0,
-        precision: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         self._weights = dict(weights)
         self._direction_weight = direction_weight
         self._gram_weight = gram_weight
-        self._precision = precision
         self._convolutions = nn.ModuleDict()
         with np.load(weights_file) as archive:
             for index in (i for block in VGG_BLOCKS[: max(weights)] for i in block):
                 kernel = torch.from_numpy(archive[f"features.{index}.weight"].astype(np.float32))
                 bias = torch.from_numpy(archive[f"features.{index}.bias"].astype(np.float32))
-                self._convolutions[str(index)] = _fixed_convolution(kernel, bias, precision)
+                self._convolutions[str(index)] = _fixed_convolution(kernel, bias)
 
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad():
@@ -82,7 +79,7 @@ class VggLoss(nn.Module):
 
     def features(self, image: Tensor) -> Iterator[Tensor]:
         """Yield the activations at the end of each block."""
-        x = _to_bgr(image, VGG_MEANS_BGR).to(self._precision).contiguous(memory_format=torch.channels_last)
+        x = _to_bgr(image, VGG_MEANS_BGR).contiguous(memory_format=torch.channels_last)
         for block, indices in enumerate(VGG_BLOCKS[: max(self._weights)]):
             if block:
                 # VGG's own max-pooling aliases, and a network that is trained by it draws a grid to please it; a
@@ -110,7 +107,7 @@ class SqueezeNetDistance(nn.Module):
             for name in names:
                 kernel = torch.from_numpy(archive[f"{name}.weight"].astype(np.float32)).permute(3, 2, 0, 1)
                 bias = torch.from_numpy(archive[f"{name}.bias"].astype(np.float32))
-                convolution = _fixed_convolution(kernel.contiguous(), bias, torch.float32)
+                convolution = _fixed_convolution(kernel.contiguous(), bias)
                 if name == "conv1":
                     convolution.stride, convolution.padding = (2, 2), (0, 0)
                 self._convolutions[name] = convolution
@@ -136,13 +133,13 @@ class SqueezeNetDistance(nn.Module):
             yield x
 
 
-def _fixed_convolution(kernel: Tensor, bias: Tensor, precision: torch.dtype) -> nn.Conv2d:
+def _fixed_convolution(kernel: Tensor, bias: Tensor) -> nn.Conv2d:
     out_channels, in_channels, size, _ = kernel.shape
     convolution = nn.Conv2d(in_channels, out_channels, size, padding=size // 2)
     convolution.load_state_dict({"weight": kernel, "bias": bias})
     convolution.requires_grad_(requires_grad=False)
     convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last)
-    return convolution.to(precision)
+    return convolution
 
 
 def _to_bgr(image: Tensor, means: tuple[float, float, float]) -> Tensor:

@@ -20,7 +20,8 @@ class Recipe:
         batch: crops a step.
         crop_sizes_px: (from this fraction on, crop size), ascending: progressive sizes.
         scale_weights: how often each scale factor is drawn.
-        input_weights: how often the input is "bicubic", "anchor", "prior" or "restored".
+        sensors: how many are drawn for each scale factor.
+        input_weights: how often the input is "bicubic", "anchor", "prior", "large_prior" or "restored".
         pixel_weight: of the L1 distance after the consistency step.
         raw_pixel_weight: of the L1 distance before it, so that the network does not lean on the step.
         edge_weight: of the L1 distance of differences between neighbours, after the consistency step: steep borders.
@@ -28,6 +29,8 @@ class Recipe:
         vgg_weights: of the relative L1 distance at the end of each VGG block.
         direction_weight: of the distance of VGG feature directions, relative to their L1 distance.
         gram_weight: of the texture statistics; 0 because they invite invented texture.
+        adversarial_weight: of what a discriminator, which learns meanwhile, finds to blame; 0 for none.
+        adversary_learning_rate: of the discriminator.
         learning_rate, encoder_learning_rate: peaks of the one-cycle schedule.
         encoder_frozen_until, warm_up_until: fractions.
         weight_decay, gradient_norm: of AdamW, and where the gradient is clipped.
@@ -41,6 +44,7 @@ class Recipe:
     batch: int
     crop_sizes_px: tuple[tuple[float, int], ...]
     scale_weights: dict[str, float]
+    sensors: int
     input_weights: dict[str, float]
     pixel_weight: float
     raw_pixel_weight: float
@@ -49,6 +53,8 @@ class Recipe:
     vgg_weights: dict[str, float]
     direction_weight: float
     gram_weight: float
+    adversarial_weight: float
+    adversary_learning_rate: float
     learning_rate: float
     encoder_learning_rate: float
     encoder_frozen_until: float

@@ -29,12 +29,15 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from ..decrappify.network import Decrappify
-from ..dip.prior_network import load_weights
-from .degradation import MARGIN_PX, Batch, CropSampler, Enlargement, Enlarger, centre, draw_sensor, make_batch
+from .adversary import Adversary
+from .degradation import MARGIN_PX, Batch, Enlargement, Enlarger, centre, load_priors, make_batch
+from .image_bank import ImageBank, jitter_radiometry
 from .imagery import IMAGE_SETS, ImageSet, load_images
+from .layout import use_channels_last
 from .onnx_weights import onnx_weights
 from .perceptual import VggLoss
 from .recipe import RESTORED, Budget, Recipe
+from .sensors import SensorBank, draw_sensor
 from .validation import Validation
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -44,16 +47,19 @@ LONGEST_STEP_S = 60.0
 RECIPE_FILE = Path(__file__).with_name("decrappify.json")
 GRID_PX = 8
 """Period of the pattern that the loss looks for: the coarsest shuffles of the decoder that a crop holds often."""
-PRIOR_FILE = Path(__file__).parents[1] / "dip" / "prior.npz"
+PRIOR_FOLDER = Path(__file__).parents[1] / "dip"
+SHUFFLED_SHARE = 0.6
+"""Of the crops, how many get their bands in another order: colours as cameras show them must stay the commonest."""
 
 
 @dataclass
 class Run:
-    """What a checkpoint holds: the network, its averaged weights, the optimiser, the step and the seconds so far."""
+    """What a checkpoint holds: the network, its averaged weights, the optimisers, the step and the seconds so far."""
 
     network: Decrappify
     averaged: Decrappify
     optimiser: torch.optim.AdamW
+    adversary: Adversary | None = None
     step: int = 0
     elapsed_s: float = 0.0
 
@@ -72,15 +78,17 @@ class Run:
             network.load_state_dict(onnx_weights(model_file, network))
         averaged.load_state_dict(network.state_dict())
         averaged.requires_grad_(requires_grad=False)
-        _use_channels_last(network)
-        _use_channels_last(averaged)
+        use_channels_last(network)
+        use_channels_last(averaged)
         encoder = set(network.encoder.parameters())
         groups = [
             {"params": [p for p in network.parameters() if p not in encoder]},
             {"params": list(network.encoder.parameters())},
         ]
-        optimiser = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), weight_decay=recipe.weight_decay)
-        return cls(network, averaged, optimiser)
+        is_fused = torch.device(device).type == "cuda"
+        optimiser = torch.optim.AdamW(groups, lr=0.0, weight_decay=recipe.weight_decay, fused=is_fused)
+        adversary = Adversary(recipe.adversary_learning_rate, device) if recipe.adversarial_weight else None
+        return cls(network, averaged, optimiser, adversary)
 
     @property
     def device(self) -> torch.device:
@@ -93,6 +101,7 @@ class Run:
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "adversary": self.adversary.state_dict() if self.adversary else None,
             "step": self.step,
             "elapsed_s": self.elapsed_s,
         }
@@ -106,6 +115,8 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
+        if self.adversary and state["adversary"]:
+            self.adversary.load_state_dict(state["adversary"])
         self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
 
 
@@ -114,36 +125,42 @@ class Trainer:
 
     Args:
         recipe: the settings.
-        sampler: draws clean crops.
+        images: the clean images.
         enlarger: makes of low-res images what the network will be fed.
         vgg_loss: the perceptual loss.
         run: what is trained.
     """
 
-    def __init__(self, recipe: Recipe, sampler: CropSampler, enlarger: Enlarger, vgg_loss: VggLoss, run: Run) -> None:
+    def __init__(self, recipe: Recipe, images: ImageBank, enlarger: Enlarger, vgg_loss: VggLoss, run: Run) -> None:
         self.recipe, self.run = recipe, run
-        self._sampler, self._enlarger, self._vgg_loss = sampler, enlarger, vgg_loss
+        self._images, self._enlarger, self._vgg_loss = images, enlarger, vgg_loss
+        self._sensors: dict[tuple[int, int], SensorBank] = {}
         self._unrestored = {how: weight for how, weight in recipe.input_weights.items() if how != RESTORED}
 
-    def step(self, progress: float) -> dict[str, float]:
-        """Take one step at a fraction of the budget; return the parts of the loss."""
+    def step(self, progress: float) -> dict[str, Tensor]:
+        """Take one step at a fraction of the budget; return the parts of the loss, without waiting for the device."""
         recipe, run = self.recipe, self.run
         self._set_learning_rates(progress)
         batch, enlarged = self._draw(progress)
         with self._autocast():
             restored = run.network(enlarged)
-        losses = self._losses(restored.float(), batch)
+        consistent = batch.project(restored.float())
+        losses = self._losses(restored.float(), consistent, centre(batch.target))
+        if run.adversary:
+            losses["adversarial"] = run.adversary.loss(consistent, centre(batch.target), enlarged)
+            losses["total"] = losses["total"] + recipe.adversarial_weight * losses["adversarial"]
         run.optimiser.zero_grad(set_to_none=True)
         losses["total"].backward()
-        norm = nn.utils.clip_grad_norm_(run.network.parameters(), recipe.gradient_norm)
+        losses["gradient"] = nn.utils.clip_grad_norm_(run.network.parameters(), recipe.gradient_norm)
         run.optimiser.step()
+        if run.adversary:
+            losses["adversary"] = run.adversary.learn(consistent, centre(batch.target), enlarged)
         self._average()
         run.step += 1
-        return {**{name: float(value.detach()) for name, value in losses.items()}, "gradient": float(norm)}
+        return {name: value.detach() for name, value in losses.items()}
 
-    def _losses(self, restored: Tensor, batch: Batch) -> dict[str, Tensor]:
-        recipe, target = self.recipe, centre(batch.target)
-        consistent = batch.project(restored)
+    def _losses(self, restored: Tensor, consistent: Tensor, target: Tensor) -> dict[str, Tensor]:
+        recipe = self.recipe
         pixel, raw = functional.l1_loss(consistent, target), functional.l1_loss(restored, target)
         edge, grid = edge_distance(consistent, target), grid_strength(restored - target)
         # Another corner at every step: no pattern may fit the places where VGG pools.
@@ -157,19 +174,28 @@ class Trainer:
         """Return a batch and what the network is fed of it (without the margin)."""
         recipe, run, step = self.recipe, self.run, self.run.step
         rng = np.random.default_rng([recipe.seed, step])
-        noise = torch.Generator().manual_seed(recipe.seed + step)
+        noise = torch.Generator(run.device).manual_seed(recipe.seed + step)
         scale, how = int(_choose(rng, recipe.scale_weights)), _choose(rng, recipe.input_weights)
-        targets = self._sampler.draw(rng, recipe.batch, recipe.crop_size_px(progress) + 2 * MARGIN_PX)
+        size_px = recipe.crop_size_px(progress) + 2 * MARGIN_PX
+        crops = self._images.draw(rng, recipe.batch, size_px, shuffled_share=SHUFFLED_SHARE)
+        sensors = self._sensors_for(scale, size_px).choose(rng.integers(recipe.sensors, size=recipe.batch))
         first = _choose(rng, self._unrestored) if how == RESTORED else how
-        targets = targets.to(run.device)
         with torch.no_grad():
-            batch = make_batch(targets, draw_sensor(rng, scale), Enlargement(first), noise, self._enlarger)
+            batch = make_batch(jitter_radiometry(rng, crops), sensors, Enlargement(first), noise, self._enlarger)
             enlarged = centre(batch.enlarged).contiguous(memory_format=torch.channels_last)
             if how == RESTORED:
                 with self._autocast():
                     once = run.averaged(enlarged)
                 enlarged = batch.project(once.float()).contiguous(memory_format=torch.channels_last)
         return batch, enlarged
+
+    def _sensors_for(self, scale: int, size_px: int) -> SensorBank:
+        """Return the sensors of all batches of one kind; drawn at the first of them, from the seed alone."""
+        if (scale, size_px) not in self._sensors:
+            rng = np.random.default_rng([self.recipe.seed, scale, size_px])
+            drawn = [draw_sensor(rng) for _ in range(self.recipe.sensors)]
+            self._sensors[scale, size_px] = SensorBank(drawn, size_px // scale, scale, self.run.device)
+        return self._sensors[scale, size_px]
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.run.device.type, dtype=torch.bfloat16, enabled=self.recipe.bf16)
@@ -219,18 +245,20 @@ def train(trainer: Trainer, budget: Budget, folder: Path, on_checkpoint: Callabl
     checkpoint = folder / CHECKPOINT_FILE
     next_checkpoint_s = run.elapsed_s + recipe.checkpoint_every_s
     with (folder / LOG_FILE).open("a", encoding="utf-8") as log, tqdm(total=100, unit="%", file=sys.stderr) as bar:
+        pending: dict[str, Any] = {}
         while (progress := budget.progress(run.step, run.elapsed_s)) < 1.0:
             started_s = time.monotonic()
             losses = trainer.step(progress)
+            # The step before: its figures are there already, while an accelerator still works at this one.
+            _write_step(log, bar, pending)
             run.elapsed_s += min(time.monotonic() - started_s, LONGEST_STEP_S)
-            line = {"step": run.step, "elapsed_s": round(run.elapsed_s, 1), "progress": round(progress, 5), **losses}
-            _write_line(log, line)
-            bar.set_postfix(step=run.step, loss=f"{losses['total']:.3f}", refresh=False)
-            bar.update(int(100 * progress) - bar.n)
+            pending = {"step": run.step, "elapsed_s": round(run.elapsed_s, 1), "progress": round(progress, 5), **losses}
             if run.elapsed_s >= next_checkpoint_s:
+                pending = _write_step(log, bar, pending)
                 run.save(checkpoint)
                 _write_line(log, {"step": run.step, "checkpoint": on_checkpoint(run)})
                 next_checkpoint_s = run.elapsed_s + recipe.checkpoint_every_s
+        _write_step(log, bar, pending)
         run.save(checkpoint)
         _write_line(log, {"step": run.step, "checkpoint": on_checkpoint(run)})
 
@@ -240,27 +268,27 @@ class Start:
     """What training starts from.
 
     Attributes:
-        prior_file: weights of Deep Image Prior's trained network, whose results are among the inputs.
+        prior_folder: holds Deep Image Prior's trained networks, whose results are among the inputs.
         model_file: an exported Decrappify to go on from; None for ImageNet's encoder.
         device: of torch.
     """
 
-    prior_file: Path = PRIOR_FILE
+    prior_folder: Path = PRIOR_FOLDER
     model_file: Path | None = None
     device: str = "cpu"
 
 
 def prepare(data_folder: Path, recipe: Recipe, start: Start, sets: tuple[ImageSet, ...] = IMAGE_SETS) -> Trainer:
     """Load the images and the weights."""
-    sampler = CropSampler(load_images(data_folder / "highres", held_out=False, sets=sets))
-    precision = torch.bfloat16 if recipe.bf16 else torch.float32
+    images = ImageBank(load_images(data_folder / "highres", held_out=False, sets=sets), start.device)
     weights = {int(block): weight for block, weight in recipe.vgg_weights.items()}
     vgg_file = data_folder / "weights" / "vgg16_conv_fp16.npz"
-    vgg_loss = VggLoss(vgg_file, weights, recipe.direction_weight, recipe.gram_weight, precision).to(start.device)
-    enlarger = Enlarger(load_weights(start.prior_file).to(start.device, precision))
+    vgg_loss = VggLoss(vgg_file, weights, recipe.direction_weight, recipe.gram_weight).to(start.device)
+    priors = {how: prior.to(start.device) for how, prior in load_priors(start.prior_folder).items()}
+    enlarger = Enlarger(priors, torch.bfloat16 if recipe.bf16 else torch.float32)
     encoder_file = data_folder / "weights" / "resnet18_to_layer3_bn_folded_fp16.npz"
     run = Run.start(recipe, encoder_file, start.model_file, start.device)
-    return Trainer(recipe, sampler, enlarger, vgg_loss, run)
+    return Trainer(recipe, images, enlarger, vgg_loss, run)
 
 
 def main(arguments: list[str]) -> int:
@@ -273,18 +301,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--recipe", type=Path, default=RECIPE_FILE, help="settings (default: the shipped ones)")
     parser.add_argument("--start-from", type=Path, help="an exported Decrappify (.onnx) to go on from")
     parser.add_argument("--device", default="cpu", help="of torch: cpu or cuda")
-    parser.add_argument("--prior", type=Path, default=PRIOR_FILE, help="weights of Deep Image Prior's educated start")
+    parser.add_argument("--priors", type=Path, default=PRIOR_FOLDER, help="weights of Deep Image Prior's networks")
     options = parser.parse_args(arguments)
     recipe = Recipe.load(options.recipe)
     torch.set_num_threads(recipe.threads)
     options.output_folder.mkdir(parents=True, exist_ok=True)
     recipe.save(options.output_folder / "recipe.json")
-    start = Start(options.prior, options.start_from, options.device)
+    start = Start(options.priors, options.start_from, options.device)
     trainer = prepare(options.data_folder, recipe, start)
     checkpoint = options.output_folder / CHECKPOINT_FILE
     if checkpoint.exists():
         trainer.run.load(checkpoint)
-    validation = Validation.load(options.data_folder, options.output_folder, options.prior)
+    validation = Validation.load(options.data_folder, options.output_folder, options.priors)
 
     def validate(run: Run) -> dict[str, Any]:
         # Its batches lie in the processor's memory.
@@ -295,16 +323,19 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _use_channels_last(network: nn.Module) -> None:
-    """Lay the kernels out as the processor's convolutions want them; checkpoints do not depend on it."""
-    for parameter in network.parameters():
-        if parameter.dim() == 4:  # noqa: PLR2004, a kernel has four axes
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
 def _choose(rng: np.random.Generator, weights: dict[str, float]) -> str:
     shares = np.array(list(weights.values()), dtype=np.float64)
     return list(weights)[int(rng.choice(len(shares), p=shares / shares.sum()))]
+
+
+def _write_step(log: Any, bar: Any, line: dict[str, Any]) -> dict[str, Any]:
+    """Write a step's line, if there is one, and move the bar; return an empty one."""
+    if line:
+        values = {name: float(value) for name, value in line.items()}
+        _write_line(log, values | {"step": line["step"]})
+        bar.set_postfix(step=line["step"], loss=f"{values['total']:.3f}", refresh=False)
+        bar.update(int(100 * values["progress"]) - bar.n)
+    return {}
 
 
 def _write_line(log: Any, content: dict[str, Any]) -> None:

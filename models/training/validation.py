@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..decrappify.network import Decrappify
-from ..dip.prior_network import load_weights
-from .degradation import Batch, Enlargement, Enlarger, centre, make_batch, sentinel_like
+from .degradation import Batch, Enlargement, Enlarger, centre, load_priors, make_batch
 from .imagery import Pixels, TrainingImage, load_images
 from .perceptual import SqueezeNetDistance
+from .sensors import SensorBank, sentinel_like
 
 PATCH_PX = 160
 SHEET_ROWS = 6
@@ -32,14 +32,18 @@ class Validation:
     folder: Path
 
     @classmethod
-    def load(cls, data_folder: Path, folder: Path, prior_file: Path) -> Validation:
+    def load(cls, data_folder: Path, folder: Path, prior_folder: Path) -> Validation:
         """Cut the held-out patches and degrade them with the fixed sensor."""
         targets = held_out_patches(load_images(data_folder / "highres", held_out=True))
-        noise, enlarger = torch.Generator().manual_seed(7), Enlarger(load_weights(prior_file))
-        batches = {
-            f"{how.value}_x{scale}": make_batch(targets, sentinel_like(scale), how, noise, enlarger)
+        noise, priors = torch.Generator().manual_seed(7), load_priors(prior_folder)
+        sensors = {
+            scale: SensorBank([sentinel_like()], targets.shape[-1] // scale, scale).choose(np.zeros(len(targets), int))
             for scale in (4, 2)
-            for how in Enlargement
+        }
+        batches = {
+            f"{how.value}_x{scale}": make_batch(targets, bank, how, noise, Enlarger(priors))
+            for scale, bank in sensors.items()
+            for how in (Enlargement.BICUBIC, Enlargement.ANCHOR, *priors)
         }
         squeezenet = SqueezeNetDistance(data_folder / "weights" / "squeezenet1_1_fp16.npz")
         return cls(batches, squeezenet, folder)

@@ -13,6 +13,7 @@ from headland.engine.dip import reference
 from headland.engine.dip.educated import WIDTHS, EducatedPrior, FitSettings, best_width
 from headland.engine.dip.reference import ReferenceSettings, fit_reference
 from headland.engine.forward_model import ForwardModel
+from headland.engine.job import Preset
 from headland.engine.pipeline import PRIOR_WEIGHTS
 from headland.engine.psf import GaussianPsf
 from headland.engine.scene import Scene
@@ -79,9 +80,9 @@ def test_the_published_network_sees_jittered_noise_and_learns_at_the_published_r
             return super().forward(noise)
 
     class SpyAdam(torch.optim.Adam):
-        def __init__(self, parameters: object, lr: float) -> None:
+        def __init__(self, parameters: object, lr: float, **settings: bool) -> None:
             rates.append(lr)
-            super().__init__(parameters, lr=lr)
+            super().__init__(parameters, lr=lr, **settings)
 
     monkeypatch.setattr(reference, "SkipNetwork", Spy)
     monkeypatch.setattr(torch.optim, "Adam", SpyAdam)
@@ -188,13 +189,13 @@ def farmland_seen_through(mtf: float, *, assumed: float, scale: int, bright_px: 
 @pytest.mark.parametrize("mtf", [0.15, 0.25, 0.4])
 def test_the_blur_of_an_image_is_found_whatever_was_assumed(mtf: float, scale: int) -> None:
     scene = farmland_seen_through(mtf, assumed=0.25, scale=scale)
-    fitted = EducatedPrior(load_weights(PRIOR_WEIGHTS), FitSettings(), seed=0).fit(scene)
+    fitted = EducatedPrior(load_weights(PRIOR_WEIGHTS[Preset.FAST]), FitSettings(), seed=0).fit(scene)
     assert fitted.psfs[0].sigma_px == pytest.approx(GaussianPsf(mtf).sigma_px, rel=0.12)
 
 
 @pytest.mark.parametrize("bright_px", [1, 3, 8])
 def test_one_bright_object_does_not_speak_for_the_whole_image(bright_px: int) -> None:
-    prior = load_weights(PRIOR_WEIGHTS)
+    prior = load_weights(PRIOR_WEIGHTS[Preset.FAST])
     plain, outshone = (
         EducatedPrior(prior, FitSettings(), seed=0).fit(
             farmland_seen_through(0.15, assumed=0.25, scale=4, bright_px=side_px)
@@ -221,7 +222,7 @@ def test_each_place_of_a_small_scene_is_measured_once_a_round() -> None:
 
 
 def test_a_fit_that_is_to_finish_keeps_what_it_knows_by_then() -> None:
-    scene, prior = farmland_seen_through(0.4, assumed=0.25, scale=4), load_weights(PRIOR_WEIGHTS)
+    scene, prior = farmland_seen_through(0.4, assumed=0.25, scale=4), load_weights(PRIOR_WEIGHTS[Preset.FAST])
     asked: list[int] = []
     early = EducatedPrior(prior, FitSettings(), seed=0).fit(scene, lambda step, _steps: asked.append(step) or True)
     assert asked == [1]
@@ -238,7 +239,7 @@ def test_the_fit_leaves_the_scene_alone_and_reports_its_steps() -> None:
 def test_a_scene_without_any_structure_keeps_its_assumed_blur() -> None:
     numbers = np.full((1, 24, 24), 9, dtype=np.uint8)
     scene = Scene.measure(numbers, np.ones(numbers.shape, dtype=bool), (0.25,), 4, torch.device("cpu"))
-    fitted = EducatedPrior(load_weights(PRIOR_WEIGHTS), FitSettings(), seed=0).fit(scene)
+    fitted = EducatedPrior(load_weights(PRIOR_WEIGHTS[Preset.FAST]), FitSettings(), seed=0).fit(scene)
     assert 0.01 < fitted.psfs[0].mtf_at_nyquist < 0.99
 
 

@@ -103,7 +103,7 @@ def test_decrappify_gives_what_the_onnx_file_gives(monkeypatch: pytest.MonkeyPat
         (Method.ANCHOR, Preset.FAST, {"anchor"}, []),
         (Method.DECRAPPIFY, Preset.FAST, {"enlarge", "decrappify"}, ["decrappify.onnx"]),
         (Method.DIP, Preset.FAST, {"dip fit", "dip"}, ["prior.npz"]),
-        (Method.DIP, Preset.BALANCED, {"dip fit", "dip"}, ["prior.npz"]),
+        (Method.DIP, Preset.BALANCED, {"dip fit", "dip"}, ["large_prior.npz"]),
         (Method.DIP, Preset.REFERENCE, {"dip"}, []),
         (Method.CHAIN, Preset.FAST, {"dip fit", "dip", "decrappify"}, ["prior.npz", "decrappify.onnx"]),
         (Method.CHAIN, Preset.REFERENCE, {"dip", "decrappify"}, ["decrappify.onnx"]),
@@ -202,7 +202,7 @@ def fail(*_arguments: Any, **_options: Any) -> torch.Tensor:
 def test_the_report_proves_every_model_file(watch: Watch) -> None:
     _, report = watch.run(JOB)
     prior, decrappify = report["models"]
-    assert prior == {"name": "prior.npz", "sha256": sha256(pipeline.PRIOR_WEIGHTS)}
+    assert prior == {"name": "prior.npz", "sha256": sha256(pipeline.PRIOR_WEIGHTS[Preset.FAST])}
     assert decrappify["sha256"] == sha256(SHIPPED_MODEL)
     assert decrappify["provider"] == "CPUExecutionProvider"
 
@@ -215,13 +215,13 @@ def sha256(path: Path) -> str:
 def test_prior_weights_that_are_missing_or_damaged_are_named(
     monkeypatch: pytest.MonkeyPatch, watch: Watch, tmp_path: Path, damage: str
 ) -> None:
-    whole, weights = pipeline.PRIOR_WEIGHTS.read_bytes(), tmp_path / "prior.npz"
+    whole, weights = pipeline.PRIOR_WEIGHTS[Preset.FAST].read_bytes(), tmp_path / "prior.npz"
     wrong = bytearray(whole)
     wrong[len(whole) // 2] ^= 0xFF
     contents = {"empty": b"", "cut": whole[: len(whole) // 2], "one wrong byte": wrong, "something else": b"hello"}
     if damage != "missing":
         weights.write_bytes(contents[damage])
-    monkeypatch.setattr(pipeline, "PRIOR_WEIGHTS", weights)
+    monkeypatch.setitem(pipeline.PRIOR_WEIGHTS, Preset.FAST, weights)
     with pytest.raises(BadInput, match=r"prior\.npz is missing or damaged; install Headland again\."):
         watch.run(JOB)
 
@@ -368,9 +368,9 @@ def test_a_tile_that_was_not_begun_before_finishing_gets_the_anchor(watch: Watch
 
 
 def test_other_weights_have_another_hash(monkeypatch: pytest.MonkeyPatch, watch: Watch, tmp_path: Path) -> None:
-    network = load_weights(pipeline.PRIOR_WEIGHTS)
+    network = load_weights(pipeline.PRIOR_WEIGHTS[Preset.FAST])
     torch.nn.init.zeros_(network.tails["2"].weight)
     save_weights(network, tmp_path / "prior.npz")
     shipped = watch.run(replace(JOB, method=Method.DIP))[1]["models"]
-    monkeypatch.setattr(pipeline, "PRIOR_WEIGHTS", tmp_path / "prior.npz")
+    monkeypatch.setitem(pipeline.PRIOR_WEIGHTS, Preset.FAST, tmp_path / "prior.npz")
     assert watch.run(replace(JOB, method=Method.DIP))[1]["models"] != shipped

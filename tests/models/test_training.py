@@ -66,6 +66,9 @@ def recipe() -> Recipe:
         vgg_weights={"2": 0.5},
         bf16=False,
         encoder_frozen_until=0.4,
+        sensors=3,
+        input_weights={"bicubic": 0.2, "anchor": 0.2, "prior": 0.3, "restored": 0.3},
+        adversarial_weight=0.1,
         checkpoint_every_s=0.0,
     )
 
@@ -76,7 +79,7 @@ def weights(run: Run) -> torch.Tensor:
 
 @pytest.fixture
 def undisturbed(data_folder: Path, recipe: Recipe, tmp_path: Path) -> Trainer:
-    trainer = prepare(data_folder, recipe, Start(data_folder / "prior.npz"))
+    trainer = prepare(data_folder, recipe, Start(data_folder))
     (tmp_path / "undisturbed").mkdir()
     train(trainer, Budget(steps=STEPS), tmp_path / "undisturbed", lambda run: {"seen": run.step})
     return trainer
@@ -94,10 +97,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         return {}
 
     with pytest.raises(KeyboardInterrupt):
-        train(
-            prepare(data_folder, recipe, Start(data_folder / "prior.npz")), Budget(steps=STEPS), folder, kill_after_two
-        )
-    resumed = prepare(data_folder, recipe, Start(data_folder / "prior.npz"))
+        train(prepare(data_folder, recipe, Start(data_folder)), Budget(steps=STEPS), folder, kill_after_two)
+    resumed = prepare(data_folder, recipe, Start(data_folder))
     resumed.run.load(folder / CHECKPOINT_FILE)
     assert resumed.run.step == STEPS // 2
     train(resumed, Budget(steps=STEPS), folder, lambda _run: {})
@@ -122,7 +123,7 @@ def test_training_goes_on_from_an_exported_model(data_folder: Path, recipe: Reci
         torch.nn.init.normal_(parameter, std=0.02)
     round_weights(exported)
     export(exported, tmp_path / "mine.onnx")
-    started = prepare(data_folder, recipe, Start(data_folder / "prior.npz", tmp_path / "mine.onnx")).run
+    started = prepare(data_folder, recipe, Start(data_folder, tmp_path / "mine.onnx")).run
     for name, value in exported.state_dict().items():
         assert torch.equal(started.averaged.state_dict()[name], value), name
 
@@ -131,11 +132,11 @@ def test_a_file_with_another_network_is_no_start(data_folder: Path, recipe: Reci
     other = onnx.helper.make_graph([], "other", [], [])
     onnx.save(onnx.helper.make_model(other), tmp_path / "other.onnx")
     with pytest.raises(ValueError, match=r"other\.onnx holds another network"):
-        prepare(data_folder, recipe, Start(data_folder / "prior.npz", tmp_path / "other.onnx"))
+        prepare(data_folder, recipe, Start(data_folder, tmp_path / "other.onnx"))
 
 
 def test_the_frozen_encoder_does_not_move(data_folder: Path, recipe: Recipe) -> None:
-    trainer = prepare(data_folder, recipe, Start(data_folder / "prior.npz"))
+    trainer = prepare(data_folder, recipe, Start(data_folder))
     before = trainer.run.network.encoder.conv1.weight.detach().clone()
     trainer.step(progress=0.1)
     assert torch.equal(trainer.run.network.encoder.conv1.weight, before)
