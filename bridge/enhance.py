@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
 
+from ..engine.array_file import open_array
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Progress, Started
 from ..engine.job import OUTPUT_FILE, VALID_FILE
-from .array_file import open_array
 from .estimating import estimate_plan, learn_from
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder, sweep

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal, gdal_array
 
+from ..engine.array_file import ArrayFile
 from ..engine.grid import Grid
-from .array_file import ArrayReader
 from .compat import close_dataset, gdal_option
 from .gdal_errors import GdalError, gdal_failures_raised
 from .nodata import Marking, choose_marking
@@ -76,8 +76,8 @@ class StagedGeotiff:
     def write(
         self,
         description: ResultDescription,
-        pixels: ArrayReader,
-        valid: ArrayReader,
+        pixels: ArrayFile,
+        valid: ArrayFile,
         on_fraction: Callable[[float], None],
     ) -> None:
         """Write the raster into a private folder beside its place.
@@ -137,8 +137,8 @@ class StagedGeotiff:
 def _write(
     path: Path,
     description: ResultDescription,
-    pixels: ArrayReader,
-    valid: ArrayReader,
+    pixels: ArrayFile,
+    valid: ArrayFile,
     on_fraction: Callable[[float], None],
 ) -> None:
     arrays = ResultArrays(pixels, valid)

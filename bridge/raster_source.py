@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal, gdal_array
 
+from ..engine.array_file import new_array
 from ..engine.grid import Grid, Window
 from ..engine.job import INPUT_FILE, VALID_FILE
-from .array_file import new_array
 from .gdal_errors import GdalError, gdal_failures_raised
 
 # Pixels of all bands that are in memory at a time.
@@ -187,8 +187,9 @@ def read_window(
                 for index, band in enumerate(bands):
                     pixels, valid = _read(dataset.GetRasterBand(band.number), strip, band)
                     raise_failure()
-                    pixel_file.write(index, row, pixels)
-                    valid_file.write(index, row, valid)
+                    rows = slice(row, row + strip.height_px)
+                    pixel_file[index, rows] = pixels
+                    valid_file[index, rows] = valid
                 on_fraction((row + strip.height_px) / window.height_px)
     except GdalError as error:
         raise SourceUnreadable(

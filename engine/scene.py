@@ -6,7 +6,7 @@ show as seams.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
@@ -17,17 +17,10 @@ from torch import Tensor
 
 from .forward_model import ForwardModel
 from .inpaint import fill_invalid
-from .model_file import HIGH_LEVEL, LOW_LEVEL
-from .noise import ROUNDING_SD, SMALLEST_NOISE_SD, damping_for, noise_sd
+from .levels import Numbers, measure_band
+from .noise import damping_for
 from .psf import GaussianPsf
 from .tiling import TileWindow
-
-# The values at the first of these percentiles, and at 100 less it, go to LOW_LEVEL and HIGH_LEVEL.
-LOW_PERCENTILES = (1.0, 0.3, 0.1, 0.03, 0.0)
-LEAST_CONTRAST_TO_NOISE = 25.0
-# How many rows, evenly spread, are looked at to measure an extent of any size.
-MEASURED_ROWS = 1024
-BLOCK_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -64,13 +57,13 @@ class Scene:
     """The whole extent, on disk, and what was measured on it.
 
     Attributes:
-        digital_numbers: (band, row, column), any numeric type, memory-mapped.
-        valid: (band, row, column), True = valid, memory-mapped.
+        digital_numbers: (band, row, column), any numeric type.
+        valid: (band, row, column), True = valid.
         noise_sd: one a band, in normalised units.
     """
 
-    digital_numbers: NDArray[np.generic]
-    valid: NDArray[np.bool_]
+    digital_numbers: Numbers
+    valid: Numbers
     psfs: tuple[GaussianPsf, ...]
     scale: int
     device: torch.device
@@ -81,8 +74,8 @@ class Scene:
     @classmethod
     def measure(
         cls,
-        digital_numbers: NDArray[np.generic],
-        valid: NDArray[np.bool_],
+        digital_numbers: Numbers,
+        valid: Numbers,
         mtf_at_nyquist: Sequence[float],
         scale: int,
         device: torch.device,
@@ -93,17 +86,12 @@ class Scene:
             ValueError: if no band has a valid pixel. One without any among others stays as it is: nothing of it is
                 looked at, and all of it comes out as nodata.
         """
-        offsets, gains, noise = [], [], []
-        if not any(band_valid.any() for band_valid in valid):
+        levels = [measure_band(digital_numbers, valid, band) for band in range(len(digital_numbers))]
+        if not any(band.has_valid_pixels for band in levels):
             raise ValueError("The extent holds no valid pixel; choose another extent.")
-        for band, band_valid in zip(digital_numbers, valid, strict=True):
-            offset, gain, sd = _measure_band(band, band_valid)
-            offsets.append(offset)
-            gains.append(gain)
-            noise.append(sd)
         psfs = tuple(GaussianPsf(mtf) for mtf in mtf_at_nyquist)
-        normalisation = Normalisation(tuple(offsets), tuple(gains))
-        return cls(digital_numbers, valid, psfs, scale, device, normalisation, tuple(noise))
+        normalisation = Normalisation(tuple(band.offset for band in levels), tuple(band.gain for band in levels))
+        return cls(digital_numbers, valid, psfs, scale, device, normalisation, tuple(band.noise_sd for band in levels))
 
     def blurred(self, factor: float) -> Scene:
         """Return the same scene with PSFs ``factor`` times as wide."""
@@ -169,45 +157,3 @@ class Scene:
         if size not in self._forward_models:
             self._forward_models[size] = ForwardModel(self.psfs, size, self.scale, self.device)
         return self._forward_models[size]
-
-
-def _measure_band(band: NDArray[np.generic], valid: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Return offset, gain and noise (normalised) of one band (row, column)."""
-    blocks = list(_sample(band, valid))
-    if not any(good.any() for _, good in blocks):
-        blocks = [(np.asarray(band, dtype=np.float64), np.asarray(valid))]
-    numbers = np.concatenate([values[good] for values, good in blocks])
-    if numbers.size == 0:
-        return 0.0, 1.0, SMALLEST_NOISE_SD
-    # A block that holds no whole neighbourhood says nothing about the noise, and must not count as clean.
-    measured = [sd for sd in (noise_sd(values, good) for values, good in blocks) if sd is not None]
-    noise = float(np.median(measured)) if measured else 0.0
-    if np.issubdtype(band.dtype, np.integer):
-        noise = max(noise, ROUNDING_SD)
-    low, high = _contrast_range(numbers, noise)
-    gain = (HIGH_LEVEL - LOW_LEVEL) / (high - low) if high > low else 1.0
-    return low - LOW_LEVEL / gain, gain, max(noise * gain, SMALLEST_NOISE_SD)
-
-
-def _sample(
-    band: NDArray[np.generic], valid: NDArray[np.bool_]
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
-    """Yield values and validity of blocks of neighbouring rows: noise is measured on 3 x 3 neighbourhoods."""
-    starts = np.unique(np.linspace(0, max(0, band.shape[0] - BLOCK_ROWS), MEASURED_ROWS // BLOCK_ROWS).astype(int))
-    for start in starts:
-        rows = slice(start, start + BLOCK_ROWS)
-        yield np.asarray(band[rows], dtype=np.float64), np.asarray(valid[rows])
-
-
-def _contrast_range(numbers: NDArray[np.float64], noise: float) -> tuple[float, float]:
-    """Return the range of digital numbers that is stretched to the levels.
-
-    Where nearly all of the extent is plain, such as an island in the sea, the usual percentiles hold nothing but noise;
-    stretching those would drown the island in damping, so rarer values are let in until there is contrast.
-    """
-    low = high = float(numbers[0])
-    for percentile in LOW_PERCENTILES:
-        low, high = (float(value) for value in np.percentile(numbers, (percentile, 100.0 - percentile)))
-        if high > low and high - low >= LEAST_CONTRAST_TO_NOISE * noise:
-            break
-    return low, high

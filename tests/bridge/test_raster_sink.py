@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from osgeo import gdal, osr
 
 from headland.bridge import raster_source
-from headland.bridge.array_file import open_array
 from headland.bridge.raster_sink import ResultDescription, ResultUnwritable, staged_geotiff
 from headland.bridge.raster_source import BandInfo, RasterInfo, RasterUri, describe
+from headland.engine.array_file import open_array
 from headland.engine.grid import Window
 from headland.tests.support.fixtures import MakeRaster
 from headland.tests.support.rasters import CUSTOM_CRS, ODD_CRS, read_nodata, read_raster, read_valid

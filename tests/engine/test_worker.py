@@ -24,7 +24,10 @@ import time
 from .progress import BadInput, Cancelled
 def enhance(job, low_res, valid, output, progress, is_cancelled, is_to_finish):
 """
-ENLARGE = "    output[:] = low_res.repeat(job.scale, 1).repeat(job.scale, 2)\n    return {'method': job.method.value}\n"
+ENLARGE = """
+    output[:] = low_res[:].repeat(job.scale, 1).repeat(job.scale, 2)
+    return {'method': job.method.value}
+"""
 
 Enhance = Callable[..., Finished]
 
