@@ -15,6 +15,7 @@ from osgeo import gdal, gdal_array
 
 from ..engine.array_file import ArrayFile
 from ..engine.grid import Grid
+from .block_cache import small_block_cache
 from .compat import close_dataset, gdal_option
 from .gdal_errors import GdalError, gdal_failures_raised
 from .nodata import Marking, choose_marking
@@ -23,6 +24,8 @@ from .result_arrays import TILE_PX, ResultArrays
 from .rounding import keep_off_nodata, to_dtype
 from .staging import Staging
 
+# Columns that are rounded at a time: whole tiles.
+PIECE_PX = 16 * TILE_PX
 # Overviews take this share of the time that writing takes, for the progress bar.
 _OVERVIEW_SHARE = 0.3
 _PARTIAL_NAME = "result.tif"
@@ -98,7 +101,7 @@ class StagedGeotiff:
         inside = gdal_option("GDAL_TIFF_INTERNAL_MASK", "YES")
         beside = gdal_option("GDAL_PAM_ENABLED", "YES")
         try:
-            with gdal_failures_raised() as raise_failure, inside, beside:
+            with gdal_failures_raised() as raise_failure, small_block_cache(), inside, beside:
 
                 def tell(fraction: float) -> None:
                     raise_failure()
@@ -168,7 +171,11 @@ def _fill(
         first_row = arrays.first_row(strip)
         for index in range(arrays.bands):
             values, valid = arrays.read(index, strip)
-            dataset.GetRasterBand(index + 1).WriteArray(_finish(values, valid, dtype, marking.nodata), 0, first_row)
+            # Rounding takes several times the room of the values, so a long strip is finished in pieces.
+            for column in range(0, values.shape[1], PIECE_PX):
+                piece = (slice(None), slice(column, column + PIECE_PX))
+                finished = _finish(values[piece], valid[piece], dtype, marking.nodata)
+                dataset.GetRasterBand(index + 1).WriteArray(finished, column, first_row)
         if marking.has_mask:
             # It is that of every band.
             mask = valid.astype(np.uint8) * 255

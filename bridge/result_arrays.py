@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.array_file import ArrayFile
-from .raster_source import strip_height
 
 # The result's tiles, in its own pixels.
 TILE_PX = 256
@@ -33,7 +32,7 @@ class ResultArrays:
     Attributes:
         bands: how many there are.
         height_px: of the input.
-        strips: from the first row to the last. In the result each is whole rows of tiles: a tile that is written
+        strips: from the first row to the last. In the result each is a whole row of tiles: a tile that is written
             twice is compressed twice and leaves a hole in the file.
     """
 
@@ -41,8 +40,7 @@ class ResultArrays:
         self._pixels, self._valid = pixels, valid
         self.bands, self.height_px, _ = valid.shape
         self._scale = pixels.shape[1] // self.height_px
-        rows_of_tiles = max(1, strip_height(pixels.shape[2], self.bands) // TILE_PX)
-        step = rows_of_tiles * TILE_PX // self._scale
+        step = TILE_PX // self._scale
         self.strips = tuple(Strip(top, min(step, self.height_px - top)) for top in range(0, self.height_px, step))
 
     def low_res_valid(self, band: int, strip: Strip) -> NDArray[np.bool_]:

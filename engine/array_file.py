@@ -114,6 +114,18 @@ class ArrayFile:
                 yield memoryview(part.reshape(-1).view(np.uint8))
 
 
+# An array (band, row, column) in memory or in a file.
+Numbers = Union[NDArray[Any], ArrayFile]
+
+
+def clear(array: Numbers) -> None:
+    """Make all of ``array`` zeros."""
+    if isinstance(array, ArrayFile):
+        array.clear()
+    else:
+        array[:] = 0
+
+
 def new_array(path: Path, dtype: np.dtype[Any], shape: Shape) -> ArrayFile:
     """Return the new file ``path``, open for reading and writing, all zeros."""
     file = path.open("w+b", buffering=0)

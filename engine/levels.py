@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .array_file import ArrayFile
+from .array_file import Numbers
 from .model_file import HIGH_LEVEL, LOW_LEVEL
 from .noise import ROUNDING_SD, SMALLEST_NOISE_SD, noise_sd
-
-# (band, row, column), in memory or on disk.
-Numbers = Union[NDArray[Any], ArrayFile]
 
 # The values at the first of these percentiles, and at 100 less it, go to LOW_LEVEL and HIGH_LEVEL.
 LOW_PERCENTILES = (1.0, 0.3, 0.1, 0.03, 0.0)

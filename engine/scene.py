@@ -7,7 +7,7 @@ show as seams.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Optional
 
 import numpy as np
@@ -15,12 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .array_file import Numbers
 from .forward_model import ForwardModel
 from .inpaint import fill_invalid
-from .levels import Numbers, measure_band
+from .levels import measure_band
 from .noise import damping_for
 from .psf import GaussianPsf
 from .tiling import TileWindow
+
+EVERY_BAND = slice(None)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,6 @@ class Scene:
     device: torch.device
     normalisation: Normalisation
     noise_sd: tuple[float, ...]
-    _forward_models: dict[tuple[int, int], ForwardModel] = field(default_factory=dict, repr=False)
 
     @classmethod
     def measure(
@@ -96,7 +98,7 @@ class Scene:
     def blurred(self, factor: float) -> Scene:
         """Return the same scene with PSFs ``factor`` times as wide."""
         psfs = tuple(psf.widened(factor) for psf in self.psfs)
-        return replace(self, psfs=psfs, _forward_models={})
+        return replace(self, psfs=psfs)
 
     @property
     def bands(self) -> int:
@@ -113,29 +115,31 @@ class Scene:
         """(rows, columns) of the extent in low-res pixels."""
         return self.digital_numbers.shape[1], self.digital_numbers.shape[2]
 
-    def tile(self, window: TileWindow) -> Tile:
-        """Read one tile."""
-        low_res, valid = self.read(*window.slices)
-        noise = torch.tensor(self.noise_sd, device=self.device)[:, None, None]
-        model = self.forward_model(low_res.shape[-2], low_res.shape[-1])
-        return Tile(low_res, valid, model, noise, self.damping)
+    def tile(self, window: TileWindow, bands: slice = EVERY_BAND) -> Tile:
+        """Read some bands of one tile."""
+        low_res, valid = self.read(*window.slices, bands)
+        noise = torch.tensor(self.noise_sd[bands], device=self.device)[:, None, None]
+        model = ForwardModel(self.psfs[bands], (low_res.shape[-2], low_res.shape[-1]), self.scale, self.device)
+        return Tile(low_res, valid, model, noise, self.damping[bands])
 
-    def read(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+    def read(self, rows: slice, columns: slice, bands: slice = EVERY_BAND) -> tuple[Tensor, Tensor]:
         """Return normalised pixels (band, h, w), with the invalid ones filled, and which are valid."""
-        valid = np.array(self.valid[:, rows, columns])
-        values = np.array(self.digital_numbers[:, rows, columns], dtype=np.float64)
+        valid = np.array(self.valid[bands, rows, columns])
+        values = np.array(self.digital_numbers[bands, rows, columns], dtype=np.float64)
         known = torch.from_numpy(valid)
-        levels = torch.from_numpy(self.levels(np.where(valid, values, self._offsets)))
+        levels = torch.from_numpy(self.levels(np.where(valid, values, self._offsets[bands]), bands))
         return fill_invalid(levels, known).to(self.device), known.to(self.device)
 
-    def levels(self, digital_numbers: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Normalise digital numbers (band, row, column)."""
-        return ((digital_numbers - self._offsets) * self._gains).astype(np.float32)
+    def levels(self, digital_numbers: NDArray[np.float64], bands: slice = EVERY_BAND) -> NDArray[np.float32]:
+        """Normalise digital numbers (band, row, column) of ``bands``."""
+        return ((digital_numbers - self._offsets[bands]) * self._gains[bands]).astype(np.float32)
 
-    def digital(self, levels: Tensor) -> NDArray[np.float64]:
-        """Turn normalised levels (band, row, column) back into digital numbers, not rounded."""
-        digital: NDArray[np.float64] = levels.cpu().numpy().astype(np.float64) / self._gains + self._offsets
-        return digital
+    def digital(self, levels: Tensor, bands: slice = EVERY_BAND) -> NDArray[np.float64]:
+        """Turn normalised levels (band, row, column) of ``bands`` back into digital numbers, not rounded."""
+        numbers: NDArray[np.float64] = levels.cpu().numpy().astype(np.float64)
+        numbers /= self._gains[bands]
+        numbers += self._offsets[bands]
+        return numbers
 
     @property
     def noise_in_digital_numbers(self) -> NDArray[np.float64]:
@@ -150,10 +154,3 @@ class Scene:
     @property
     def _gains(self) -> NDArray[np.float64]:
         return np.array(self.normalisation.gains)[:, None, None]
-
-    def forward_model(self, rows_px: int, columns_px: int) -> ForwardModel:
-        """Return the forward model for low-res images of this size; few sizes occur, so they are kept."""
-        size = (rows_px, columns_px)
-        if size not in self._forward_models:
-            self._forward_models[size] = ForwardModel(self.psfs, size, self.scale, self.device)
-        return self._forward_models[size]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -12,11 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from osgeo import gdal, osr
 
-from headland.bridge import raster_source
+from headland.bridge import raster_sink
 from headland.bridge.raster_sink import ResultDescription, ResultUnwritable, staged_geotiff
 from headland.bridge.raster_source import BandInfo, RasterInfo, RasterUri, describe
 from headland.engine.array_file import open_array
-from headland.engine.grid import Window
 from headland.tests.support.fixtures import MakeRaster
 from headland.tests.support.rasters import CUSTOM_CRS, ODD_CRS, read_nodata, read_raster, read_valid
 
@@ -193,14 +193,14 @@ def test_without_a_nodata_value_a_mask_inside_the_file_says_what_is_invalid(
 
 
 @pytest.mark.parametrize("nodata", [0, None])
-def test_strips_make_no_difference(
+def test_strips_and_their_pieces_make_no_difference(
     make_raster: MakeRaster, write: Write, monkeypatch: pytest.MonkeyPatch, nodata: Optional[int]
 ) -> None:
     source = make_raster(bands=2, nodata=nodata, width_px=150, height_px=300)
     valid = np.random.default_rng(1).random((2, 300, 150)) > 0.01
     whole = write(source, valid=valid)
     expected, size = read_raster(whole), whole.stat().st_size
-    monkeypatch.setattr(raster_source, "STRIP_PIXELS", 500)
+    monkeypatch.setattr(raster_sink, "PIECE_PX", 256)
     in_strips = write(source, valid=valid)
     np.testing.assert_array_equal(read_raster(in_strips), expected)
     assert in_strips.stat().st_size == pytest.approx(size, rel=0.01), "no tile is written twice"
@@ -375,7 +375,14 @@ def test_a_result_may_be_wider_than_30_000_pixels(make_raster: MakeRaster, write
     np.testing.assert_array_equal(read_raster(output), enlarged(read_raster(source), 4))
 
 
-def test_windows_are_small_enough_for_memory() -> None:
-    window = Window(0, 0, 30_000, 30_000)
-    height = raster_source.strip_height(window.width_px, 4)
-    assert height * window.width_px * 4 * 8 < 2e8
+def test_memory_does_not_grow_with_the_result(make_raster: MakeRaster, write: Write) -> None:
+    peaks = []
+    for height_px in (64, 512):
+        source = make_raster(np.ones((1, height_px, 2048), np.uint16))
+        pixels = np.ones((1, 4 * height_px, 4 * 2048), np.float32)
+        tracemalloc.start()
+        write(source, pixels, scale=4)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # The test itself has the source's pixels in memory. The larger result has 59 MB more, and rounding makes several.
+    assert peaks[1] - peaks[0] < 10e6
