@@ -55,6 +55,14 @@ def test_more_bands_cost_more_time_and_memory(method: Method) -> None:
         assert more.memory_bytes > fewer.memory_bytes
 
 
+@EVERY_METHOD
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("bands", [1, 3, 12, 13, 200])
+def test_no_raster_needs_more_than_two_gigabytes_of_memory(method: Method, scale: int, bands: int) -> None:
+    for side_px in (512, 10980):
+        assert cost(side_px, method=method, scale=scale, bands=bands).memory_bytes < 2e9
+
+
 def test_more_effort_and_a_larger_scale_factor_cost_more() -> None:
     assert cost(preset=Preset.BALANCED).seconds > 2 * cost().seconds
     assert cost(scale=4).seconds > cost(scale=2).seconds
