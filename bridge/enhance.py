@@ -191,7 +191,7 @@ def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
 def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff) -> None:
     """Turn the worker's array into the GeoTIFF."""
     phase = "Writing the result"
-    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, _notes(plan))
+    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, _notes(plan), plan.is_cloud_optimised)
     with run.timed("write"):
         run.tell(phase, WORK_UNTIL)
         with open_array(folder / OUTPUT_FILE) as pixels, open_array(folder / VALID_FILE) as valid:

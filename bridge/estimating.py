@@ -50,21 +50,23 @@ class PlanEstimate:
     device: str
 
 
-def disk_needs(window: Window, bands: Sequence[BandInfo], scale: int) -> DiskNeeds:
-    """Return how much room a job and its result take."""
+def disk_needs(window: Window, bands: Sequence[BandInfo], scale: int, *, is_cloud_optimised: bool = False) -> DiskNeeds:
+    """Return how much room a job and its result take while they are made."""
     pixels = window.width_px * window.height_px * len(bands)
     dtype = common_dtype(bands)
+    # A cloud-optimised GeoTIFF is made of another one.
+    files = 2 if is_cloud_optimised else 1
     floats = 4 if np.can_cast(dtype, np.float32, casting="safe") else 8
     return DiskNeeds(
         job_folder_bytes=pixels * (dtype.itemsize + 1) + pixels * scale**2 * floats,
-        result_bytes=int(pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR),
+        result_bytes=int(files * pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR),
     )
 
 
 def estimate_plan(plan: EnhancePlan) -> PlanEstimate:
     """Return what ``plan`` will cost on this machine, as far as that is known."""
     expected = estimate(plan.job, plan.window.height_px, plan.window.width_px, this_machine())
-    disk = disk_needs(plan.window, plan.bands, plan.job.scale)
+    disk = disk_needs(plan.window, plan.bands, plan.job.scale, is_cloud_optimised=plan.is_cloud_optimised)
     return PlanEstimate(
         seconds=expected.seconds,
         memory_bytes=expected.memory_bytes,

@@ -16,8 +16,10 @@ from osgeo import gdal, gdal_array
 from ..engine.array_file import ArrayFile
 from ..engine.grid import Grid
 from .block_cache import small_block_cache
+from .cloud_optimised import cloud_optimise
 from .compat import close_dataset, gdal_option
 from .gdal_errors import GdalError, gdal_failures_raised
+from .gdal_progress import gdal_progress
 from .nodata import Marking, choose_marking
 from .raster_source import BandInfo, Metadata, Number, common_dtype
 from .result_arrays import TILE_PX, ResultArrays
@@ -28,6 +30,8 @@ from .staging import Staging
 PIECE_PX = 16 * TILE_PX
 # Overviews take this share of the time that writing takes, for the progress bar.
 _OVERVIEW_SHARE = 0.3
+# And this share goes to writing it again in another order, where that is wished for.
+_ORDER_SHARE = 0.4
 _PARTIAL_NAME = "result.tif"
 # Files that GDAL reads beside a raster and that would speak of the one that was replaced.
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
@@ -46,12 +50,14 @@ class ResultDescription:
         bands: as the source describes them, in the order of the arrays.
         metadata: of the whole raster, by domain.
         notes: items of our own: software, method.
+        is_cloud_optimised: whether the file's parts are to lie in the order of a cloud-optimised GeoTIFF.
     """
 
     grid: Grid
     bands: tuple[BandInfo, ...]
     metadata: Metadata
     notes: Mapping[str, str]
+    is_cloud_optimised: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -147,13 +153,19 @@ def _write(
     arrays = ResultArrays(pixels, valid)
     marking = choose_marking(description.bands, description.dtype, arrays)
     dataset = _create(path, description, marking)
+    whole = 1 - _ORDER_SHARE if description.is_cloud_optimised else 1.0
+    filled = whole * (1 - _OVERVIEW_SHARE)
     try:
-        _fill(dataset, description.dtype, marking, arrays, lambda done: on_fraction((1 - _OVERVIEW_SHARE) * done))
+        _fill(dataset, description.dtype, marking, arrays, lambda done: on_fraction(filled * done))
         dataset.FlushCache()
-        _build_overviews(dataset, description.grid, lambda done: on_fraction(1 - _OVERVIEW_SHARE * (1 - done)))
+        _build_overviews(dataset, description.grid, lambda done: on_fraction(filled + (whole - filled) * done))
         dataset.FlushCache()
     finally:
         close_dataset(dataset)
+    # GDAL before 3.8 closes it only now.
+    del dataset
+    if description.is_cloud_optimised:
+        cloud_optimise(path, lambda done: on_fraction(whole + (1 - whole) * done))
     on_fraction(1.0)
 
 
@@ -187,23 +199,8 @@ def _build_overviews(dataset: gdal.Dataset, grid: Grid, on_fraction: Callable[[f
     factors = _overview_factors(grid)
     if not factors:
         return
-    raised: list[BaseException] = []
-
-    def go_on(fraction: float, _message: str, _data: object) -> int:
-        # An exception cannot travel through GDAL, so it waits outside.
-        try:
-            on_fraction(fraction)
-        except BaseException as error:  # noqa: BLE001
-            raised.append(error)
-        return 0 if raised else 1
-
-    try:
-        dataset.BuildOverviews("AVERAGE", factors, go_on)
-    except RuntimeError:
-        if not raised:
-            raise
-    if raised:
-        raise raised[0]
+    with gdal_progress(on_fraction) as callback:
+        dataset.BuildOverviews("AVERAGE", factors, callback)
 
 
 def _finish(

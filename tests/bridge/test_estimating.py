@@ -114,6 +114,10 @@ def test_the_disk_that_is_foretold_is_the_disk_that_is_checked(
     needs = disk_needs(plan.window, plan.bands, plan.job.scale)
     assert [size for _, size in checked] == [needs.job_folder_bytes, needs.result_bytes]
     assert estimate_plan(plan).disk_bytes == needs.job_folder_bytes + needs.result_bytes
+    checked.clear()
+    cloud_plan = make_plan(is_cloud_optimised=True)
+    assert checked[1][1] == pytest.approx(2 * needs.result_bytes, abs=1)
+    assert estimate_plan(cloud_plan).disk_bytes == sum(size for _, size in checked)
     pixels = 2 * 40 * 32
     assert needs.job_folder_bytes == pixels * (2 + 1) + pixels * 16 * 4
 
