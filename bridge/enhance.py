@@ -16,7 +16,7 @@ from ..engine.array_file import open_array
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Progress, Started
 from ..engine.job import OUTPUT_FILE, VALID_FILE
-from .estimating import estimate_plan, learn_from
+from .estimating import estimate_plan, learn_download_from, learn_from
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder, sweep
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
@@ -154,6 +154,7 @@ def enhance(
             _publish(raster, report)
         if run.started is not None:
             learn_from(plan, run.started, run.start_s, run.seconds["engine"] - run.start_s)
+        learn_download_from(plan, run.seconds["read"])
     except WorkerCancelled as error:
         raise EnhanceCancelled from error
     except WorkerFailed as error:
