@@ -41,6 +41,14 @@ def test_cost_grows_linearly_with_the_area(method: Method, scale: int) -> None:
 
 
 @EVERY_METHOD
+def test_a_megapixel_costs_the_same_in_any_extent_of_more_than_one_tile(method: Method) -> None:
+    known = {"method": method, "sensor": Sensor.LANDSAT}
+    of_any_job_s = cost(16, **known).work_s
+    rates = [(cost(side_px, **known).work_s - of_any_job_s) / side_px**2 for side_px in (256, 512, 1024, 4096, 10980)]
+    assert max(rates) / min(rates) < 1.15
+
+
+@EVERY_METHOD
 def test_margins_cost_what_they_cost(method: Method) -> None:
     # One tile more a side is little area, but its margins are computed too.
     whole, cut = cost(224, method=method), cost(232, method=method)
