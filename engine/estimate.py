@@ -53,7 +53,7 @@ _REFERENCE_PROCESS_BYTES = 170e6
 _ANCHOR_BYTES_A_BAND = {2: 190.0, 4: 750.0}
 _DIP_BYTES = {2: 1300.0, 4: 1300.0}
 _DIP_BYTES_A_BAND = {2: 150.0, 4: 500.0}
-_DECRAPPIFY_BYTES = {2: 1500.0, 4: 6000.0}
+_DECRAPPIFY_BYTES = {2: 2500.0, 4: 12_000.0}
 _DECRAPPIFY_BYTES_A_BAND = {2: 180.0, 4: 600.0}
 # The comparison with the input looks at all bands of a tile at once, in low-res pixels.
 _COMPARISON_BYTES_A_BAND = 65.0

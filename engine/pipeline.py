@@ -31,7 +31,7 @@ from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
 from .dip.reference import ReferenceSettings, fit_reference
 from .job import Job, Method, Preset
-from .memory import is_out_of_memory
+from .memory import give_back_memory, is_out_of_memory
 from .model_file import model_file
 from .progress import BadInput, OnStep, Progress, ReportProgress
 from .scene import EVERY_BAND, Scene, Tile
@@ -277,6 +277,8 @@ def _run_tiles(
             raise ValueError("No stage made an estimate.")
         with progress.timed("blend"):
             _blend(scene, window, bands, tile.estimate, output)
+        del tile
+        give_back_memory()
 
 
 def _blend(scene: Scene, window: TileWindow, bands: slice, estimate: torch.Tensor, output: Numbers) -> None:
