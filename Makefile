@@ -22,7 +22,7 @@ STAMPS := $(BUILD)/stamps
 DEV := $(BUILD_PATH)/venv-dev
 QGIS := $(BUILD_PATH)/venv-qgis
 # The parameters of headland:enhanceextent that "make enhance" passes on.
-PARAMETERS := INPUT EXTENT BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL OUTPUT
+PARAMETERS := INPUT EXTENT BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL COG OUTPUT
 
 # Tests and type checks import the plugin as the package headland, whatever this folder is called.
 export PYTHONPATH := $(BUILD_PATH)/path
@@ -116,6 +116,10 @@ bench-quality: setup ## hold the chain against each stage alone: DATA=folder wit
 .PHONY: measure-costs
 measure-costs: setup ## measure time and memory of the worker, for the constants of engine/estimate.py: OUT=file.json
 	"$(DEV)/bin/python" scripts/measure_costs.py "$(HEADLAND_ENGINE)/bin/python" "$(or $(OUT),$(BUILD_PATH)/costs.json)"
+
+.PHONY: bench-scaling
+bench-scaling: setup ## how time and memory grow with the extent: CASES="anchor-1024px-3b-x4 …" OUT=file.json
+	QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" scripts/bench_scaling.py "$(or $(OUT),$(BUILD_PATH)/bench-scaling.json)" $(CASES)
 
 .PHONY: train-prior
 train-prior: setup ## train the start of Deep Image Prior: DATA=folder of image folders OUT=file.npz MINUTES=30

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
 
+from ..engine.array_file import open_array
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Progress, Started
 from ..engine.job import OUTPUT_FILE, VALID_FILE
-from .array_file import open_array
-from .estimating import estimate_plan, learn_from
+from .estimating import estimate_plan, learn_download_from, learn_from
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder, sweep
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
@@ -154,6 +154,7 @@ def enhance(
             _publish(raster, report)
         if run.started is not None:
             learn_from(plan, run.started, run.start_s, run.seconds["engine"] - run.start_s)
+        learn_download_from(plan, run.seconds["read"])
     except WorkerCancelled as error:
         raise EnhanceCancelled from error
     except WorkerFailed as error:
@@ -191,7 +192,7 @@ def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
 def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff) -> None:
     """Turn the worker's array into the GeoTIFF."""
     phase = "Writing the result"
-    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, _notes(plan))
+    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, _notes(plan), plan.is_cloud_optimised)
     with run.timed("write"):
         run.tell(phase, WORK_UNTIL)
         with open_array(folder / OUTPUT_FILE) as pixels, open_array(folder / VALID_FILE) as valid:

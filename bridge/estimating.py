@@ -9,7 +9,7 @@ from typing import Optional
 import numpy as np
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..engine.calibration import DEVICES, Run, job_kind, learn, this_machine
+from ..engine.calibration import DEVICES, Run, job_kind, learn, learn_download, this_machine
 from ..engine.estimate import estimate
 from ..engine.events import Started
 from ..engine.grid import Window
@@ -17,6 +17,7 @@ from ..engine.job import Device
 from .free_memory import free_memory_bytes
 from .plan import EnhancePlan
 from .raster_source import BandInfo, common_dtype
+from .web_source import WebSource
 
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 # Overviews add a third to the result.
@@ -50,23 +51,29 @@ class PlanEstimate:
     device: str
 
 
-def disk_needs(window: Window, bands: Sequence[BandInfo], scale: int) -> DiskNeeds:
-    """Return how much room a job and its result take."""
+def disk_needs(window: Window, bands: Sequence[BandInfo], scale: int, *, is_cloud_optimised: bool = False) -> DiskNeeds:
+    """Return how much room a job and its result take while they are made."""
     pixels = window.width_px * window.height_px * len(bands)
     dtype = common_dtype(bands)
+    # A cloud-optimised GeoTIFF is made of another one.
+    files = 2 if is_cloud_optimised else 1
     floats = 4 if np.can_cast(dtype, np.float32, casting="safe") else 8
     return DiskNeeds(
         job_folder_bytes=pixels * (dtype.itemsize + 1) + pixels * scale**2 * floats,
-        result_bytes=int(pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR),
+        result_bytes=int(files * pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR),
     )
 
 
 def estimate_plan(plan: EnhancePlan) -> PlanEstimate:
     """Return what ``plan`` will cost on this machine, as far as that is known."""
-    expected = estimate(plan.job, plan.window.height_px, plan.window.width_px, this_machine())
-    disk = disk_needs(plan.window, plan.bands, plan.job.scale)
+    machine, window = this_machine(), plan.window
+    expected = estimate(plan.job, window.height_px, window.width_px, machine)
+    download_s = 0.0
+    if isinstance(plan.source, WebSource):
+        download_s = machine.download_s(plan.source.server, window.height_px * window.width_px)
+    disk = disk_needs(plan.window, plan.bands, plan.job.scale, is_cloud_optimised=plan.is_cloud_optimised)
     return PlanEstimate(
-        seconds=expected.seconds,
+        seconds=expected.seconds + download_s,
         memory_bytes=expected.memory_bytes,
         free_bytes=free_memory_bytes(),
         disk_bytes=disk.job_folder_bytes + disk.result_bytes,
@@ -88,6 +95,12 @@ def learn_from(plan: EnhancePlan, started: Started, start_s: float, work_s: floa
     expected = estimate(job, plan.window.height_px, plan.window.width_px, machine)
     is_free = plan.job.device is Device.AUTO
     learn(Run(job_kind(job, device), device, is_free, start_s, work_s, expected.work_s))
+
+
+def learn_download_from(plan: EnhancePlan, seconds: float) -> None:
+    """Let the next estimates know how long the plan's server took, if there is one."""
+    if isinstance(plan.source, WebSource):
+        learn_download(plan.source.server, plan.window.height_px * plan.window.width_px, seconds)
 
 
 def in_words(expected: PlanEstimate) -> str:

@@ -37,6 +37,7 @@ class EnhancePlan:
         engine_python: what runs the worker.
         output: where the GeoTIFF goes.
         report: where the JSON report goes.
+        is_cloud_optimised: whether the GeoTIFF is to be one.
         is_extent_clipped: whether the wished-for extent reaches beyond the layer by a pixel or more.
     """
 
@@ -52,6 +53,7 @@ class EnhancePlan:
     engine_python: Path
     output: Path
     report: Path
+    is_cloud_optimised: bool = False
     is_extent_clipped: bool = False
 
     @property

@@ -28,6 +28,7 @@ from ..engine.environment import EnvironmentMissing, engine_python
 from ..engine.grid import Bounds, Grid, Window
 from ..engine.job import Job, JobError, Method, Sensor
 from ..engine.model_file import CardError, fitting_card, model_file
+from .cloud_optimised import can_cloud_optimise
 from .compat import gdal_wkt
 from .destination import check_room, choose_output, choose_report
 from .estimating import disk_needs
@@ -59,9 +60,13 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     pixel_size_m = _pixel_size_m(layer.crs(), raster.grid, raster.window, transform_context)
     job = _job(request, raster, pixel_size_m)
     _check_model(request)
+    if request.is_cloud_optimised and not can_cloud_optimise():
+        raise CannotEnhance(
+            f"This computer’s GDAL ({gdal.__version__}) writes no cloud-optimised GeoTIFF; leave that choice off."
+        )
     output = choose_output(request.output, raster.files)
     report = choose_report(request.report, output, raster.files)
-    _check_disk(raster.window, raster.bands, request.scale, output)
+    _check_disk(raster.window, raster.bands, request, output)
     try:
         python = engine_python()
     except EnvironmentMissing as error:
@@ -79,6 +84,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         engine_python=python,
         output=output,
         report=report,
+        is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None
         and _reaches_beyond(_bounds(layer, request.extent, transform_context), layer, raster.grid),
     )
@@ -376,8 +382,9 @@ def _pixel_size_m(
     return sizes if all(math.isfinite(size) and size > 0 for size in sizes) else None
 
 
-def _check_disk(window: Window, bands: tuple[BandInfo, ...], scale: int, output: Path) -> None:
+def _check_disk(window: Window, bands: tuple[BandInfo, ...], request: EnhanceRequest, output: Path) -> None:
     """Check the room for job folder and result: nothing else bounds how large a result can be."""
-    needs = disk_needs(window, bands, scale)
-    what = f"A result of {window.width_px * scale} × {window.height_px * scale} pixels in {len(bands)} bands"
+    needs = disk_needs(window, bands, request.scale, is_cloud_optimised=request.is_cloud_optimised)
+    size = f"{window.width_px * request.scale} × {window.height_px * request.scale} pixels"
+    what = f"A result of {size} in {len(bands)} bands"
     check_room(what, [(Path(tempfile.gettempdir()), needs.job_folder_bytes), (output.parent, needs.result_bytes)])

@@ -13,18 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal, gdal_array
 
+from ..engine.array_file import ArrayFile
 from ..engine.grid import Grid
-from .array_file import ArrayReader
+from .block_cache import small_block_cache
+from .cloud_optimised import cloud_optimise
 from .compat import close_dataset, gdal_option
 from .gdal_errors import GdalError, gdal_failures_raised
+from .gdal_progress import gdal_progress
 from .nodata import Marking, choose_marking
 from .raster_source import BandInfo, Metadata, Number, common_dtype
 from .result_arrays import TILE_PX, ResultArrays
 from .rounding import keep_off_nodata, to_dtype
 from .staging import Staging
 
+# Columns that are rounded at a time: whole tiles.
+PIECE_PX = 16 * TILE_PX
 # Overviews take this share of the time that writing takes, for the progress bar.
 _OVERVIEW_SHARE = 0.3
+# And this share goes to writing it again in another order, where that is wished for.
+_ORDER_SHARE = 0.4
 _PARTIAL_NAME = "result.tif"
 # Files that GDAL reads beside a raster and that would speak of the one that was replaced.
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
@@ -43,12 +50,14 @@ class ResultDescription:
         bands: as the source describes them, in the order of the arrays.
         metadata: of the whole raster, by domain.
         notes: items of our own: software, method.
+        is_cloud_optimised: whether the file's parts are to lie in the order of a cloud-optimised GeoTIFF.
     """
 
     grid: Grid
     bands: tuple[BandInfo, ...]
     metadata: Metadata
     notes: Mapping[str, str]
+    is_cloud_optimised: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -76,8 +85,8 @@ class StagedGeotiff:
     def write(
         self,
         description: ResultDescription,
-        pixels: ArrayReader,
-        valid: ArrayReader,
+        pixels: ArrayFile,
+        valid: ArrayFile,
         on_fraction: Callable[[float], None],
     ) -> None:
         """Write the raster into a private folder beside its place.
@@ -98,7 +107,7 @@ class StagedGeotiff:
         inside = gdal_option("GDAL_TIFF_INTERNAL_MASK", "YES")
         beside = gdal_option("GDAL_PAM_ENABLED", "YES")
         try:
-            with gdal_failures_raised() as raise_failure, inside, beside:
+            with gdal_failures_raised() as raise_failure, small_block_cache(), inside, beside:
 
                 def tell(fraction: float) -> None:
                     raise_failure()
@@ -137,20 +146,26 @@ class StagedGeotiff:
 def _write(
     path: Path,
     description: ResultDescription,
-    pixels: ArrayReader,
-    valid: ArrayReader,
+    pixels: ArrayFile,
+    valid: ArrayFile,
     on_fraction: Callable[[float], None],
 ) -> None:
     arrays = ResultArrays(pixels, valid)
     marking = choose_marking(description.bands, description.dtype, arrays)
     dataset = _create(path, description, marking)
+    whole = 1 - _ORDER_SHARE if description.is_cloud_optimised else 1.0
+    filled = whole * (1 - _OVERVIEW_SHARE)
     try:
-        _fill(dataset, description.dtype, marking, arrays, lambda done: on_fraction((1 - _OVERVIEW_SHARE) * done))
+        _fill(dataset, description.dtype, marking, arrays, lambda done: on_fraction(filled * done))
         dataset.FlushCache()
-        _build_overviews(dataset, description.grid, lambda done: on_fraction(1 - _OVERVIEW_SHARE * (1 - done)))
+        _build_overviews(dataset, description.grid, lambda done: on_fraction(filled + (whole - filled) * done))
         dataset.FlushCache()
     finally:
         close_dataset(dataset)
+    # GDAL before 3.8 closes it only now.
+    del dataset
+    if description.is_cloud_optimised:
+        cloud_optimise(path, lambda done: on_fraction(whole + (1 - whole) * done))
     on_fraction(1.0)
 
 
@@ -168,7 +183,11 @@ def _fill(
         first_row = arrays.first_row(strip)
         for index in range(arrays.bands):
             values, valid = arrays.read(index, strip)
-            dataset.GetRasterBand(index + 1).WriteArray(_finish(values, valid, dtype, marking.nodata), 0, first_row)
+            # Rounding takes several times the room of the values, so a long strip is finished in pieces.
+            for column in range(0, values.shape[1], PIECE_PX):
+                piece = (slice(None), slice(column, column + PIECE_PX))
+                finished = _finish(values[piece], valid[piece], dtype, marking.nodata)
+                dataset.GetRasterBand(index + 1).WriteArray(finished, column, first_row)
         if marking.has_mask:
             # It is that of every band.
             mask = valid.astype(np.uint8) * 255
@@ -180,23 +199,8 @@ def _build_overviews(dataset: gdal.Dataset, grid: Grid, on_fraction: Callable[[f
     factors = _overview_factors(grid)
     if not factors:
         return
-    raised: list[BaseException] = []
-
-    def go_on(fraction: float, _message: str, _data: object) -> int:
-        # An exception cannot travel through GDAL, so it waits outside.
-        try:
-            on_fraction(fraction)
-        except BaseException as error:  # noqa: BLE001
-            raised.append(error)
-        return 0 if raised else 1
-
-    try:
-        dataset.BuildOverviews("AVERAGE", factors, go_on)
-    except RuntimeError:
-        if not raised:
-            raise
-    if raised:
-        raise raised[0]
+    with gdal_progress(on_fraction) as callback:
+        dataset.BuildOverviews("AVERAGE", factors, callback)
 
 
 def _finish(

@@ -6,7 +6,7 @@ QGIS's own provider applies scale and offset while it reads; the engine and the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal, gdal_array
 
+from ..engine.array_file import new_array
 from ..engine.grid import Grid, Window
 from ..engine.job import INPUT_FILE, VALID_FILE
-from .array_file import new_array
+from .block_cache import small_block_cache
 from .gdal_errors import GdalError, gdal_failures_raised
 
-# Pixels of all bands that are in memory at a time.
-STRIP_PIXELS = 1 << 24
+# Pixels of all bands that are read at a time.
+PIECE_PIXELS = 1 << 23
 # Nothing that is measured is as large; what is, is a fill value that the file does not declare.
 LARGEST_MEASUREMENT = 1e30
 
@@ -180,16 +181,23 @@ def read_window(
     pixels_to = new_array(folder / INPUT_FILE, common_dtype(bands), shape)
     valid_to = new_array(folder / VALID_FILE, np.dtype(np.bool_), shape)
     try:
-        with pixels_to as pixel_file, valid_to as valid_file, gdal_failures_raised() as raise_failure:
+        with (
+            pixels_to as pixel_file,
+            valid_to as valid_file,
+            small_block_cache(),
+            gdal_failures_raised() as raise_failure,
+        ):
             dataset = _open(uri)
-            for strip in window.strips(strip_height(window.width_px, len(bands))):
-                row = strip.row_px - window.row_px
+            pieces = tuple(_pieces(window, dataset.GetRasterBand(bands[0].number).GetBlockSize(), len(bands)))
+            for number, piece in enumerate(pieces, start=1):
+                row, column = piece.row_px - window.row_px, piece.column_px - window.column_px
+                where = (slice(row, row + piece.height_px), slice(column, column + piece.width_px))
                 for index, band in enumerate(bands):
-                    pixels, valid = _read(dataset.GetRasterBand(band.number), strip, band)
+                    pixels, valid = _read(dataset.GetRasterBand(band.number), piece, band)
                     raise_failure()
-                    pixel_file.write(index, row, pixels)
-                    valid_file.write(index, row, valid)
-                on_fraction((row + strip.height_px) / window.height_px)
+                    pixel_file[(index, *where)] = pixels
+                    valid_file[(index, *where)] = valid
+                on_fraction(number / len(pieces))
     except GdalError as error:
         raise SourceUnreadable(
             f"{uri.dataset} cannot be read ({_reason(error, uri)}); check that the file is whole and still there."
@@ -201,9 +209,25 @@ def common_dtype(bands: Iterable[BandInfo]) -> np.dtype[Any]:
     return np.result_type(*(np.dtype(band.dtype) for band in bands))
 
 
-def strip_height(width_px: int, bands: int) -> int:
-    """Return how many rows of ``bands`` bands are read or written at a time."""
-    return max(1, STRIP_PIXELS // (width_px * bands))
+def _pieces(window: Window, block_px: Sequence[int], bands: int) -> Iterator[Window]:
+    """Cut ``window`` into pieces along the raster's blocks, (width, height): each block is read for all bands at once.
+
+    Otherwise the small cache would have lost it before the next band or piece asks for it, and it were decoded again.
+    """
+    block_width, block_height = block_px
+    blocks = max(1, PIECE_PIXELS // (block_width * block_height * bands))
+    blocks_across = min(blocks, -(-window.width_px // block_width) + 1)
+    rows = tuple(_spans(window.row_px, window.height_px, blocks // blocks_across * block_height))
+    columns = tuple(_spans(window.column_px, window.width_px, blocks_across * block_width))
+    for row, height in rows:
+        for column, width in columns:
+            yield Window(column, row, width, height)
+
+
+def _spans(offset: int, length: int, step: int) -> Iterator[tuple[int, int]]:
+    """Yield offsets and lengths of the parts of an axis that multiples of ``step`` cut it into."""
+    edges = [offset, *range((offset // step + 1) * step, offset + length, step), offset + length]
+    yield from ((start, stop - start) for start, stop in zip(edges, edges[1:]))
 
 
 def _reason(error: GdalError, uri: RasterUri) -> str:

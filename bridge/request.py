@@ -23,6 +23,7 @@ class EnhanceRequest:
         bands: 1-based band numbers in the order wished for; empty for all bands.
         mtf_at_nyquist: used only with ``Sensor.CUSTOM``.
         model: the user's own Decrappify model (ONNX, its card beside it); None for the shipped one.
+        is_cloud_optimised: whether the result is to be a cloud-optimised GeoTIFF.
         output: where the GeoTIFF goes; None for a temporary file.
         report: where the JSON report goes; None for beside the output.
     """
@@ -39,5 +40,6 @@ class EnhanceRequest:
     seed: int = 0
     device: Device = Device.AUTO
     model: Optional[Path] = None
+    is_cloud_optimised: bool = False
     output: Optional[Path] = None
     report: Optional[Path] = None

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .array_file import ArrayReader
-from .raster_source import strip_height
+from ..engine.array_file import ArrayFile
 
 # The result's tiles, in its own pixels.
 TILE_PX = 256
@@ -33,26 +32,26 @@ class ResultArrays:
     Attributes:
         bands: how many there are.
         height_px: of the input.
-        strips: from the first row to the last. In the result each is whole rows of tiles: a tile that is written
+        strips: from the first row to the last. In the result each is a whole row of tiles: a tile that is written
             twice is compressed twice and leaves a hole in the file.
     """
 
-    def __init__(self, pixels: ArrayReader, valid: ArrayReader) -> None:
+    def __init__(self, pixels: ArrayFile, valid: ArrayFile) -> None:
         self._pixels, self._valid = pixels, valid
         self.bands, self.height_px, _ = valid.shape
         self._scale = pixels.shape[1] // self.height_px
-        rows_of_tiles = max(1, strip_height(pixels.shape[2], self.bands) // TILE_PX)
-        step = rows_of_tiles * TILE_PX // self._scale
+        step = TILE_PX // self._scale
         self.strips = tuple(Strip(top, min(step, self.height_px - top)) for top in range(0, self.height_px, step))
 
     def low_res_valid(self, band: int, strip: Strip) -> NDArray[np.bool_]:
         """Return (row, column) of the 0-based ``band``, True = valid, in pixels of the input."""
-        return self._valid.read(band, strip.top, strip.rows)
+        return self._valid[band, strip.top : strip.top + strip.rows]
 
     def read(self, band: int, strip: Strip) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
         """Return values and valid mask of the 0-based ``band``, both (row, column) in pixels of the result."""
         valid = self.low_res_valid(band, strip).repeat(self._scale, axis=0).repeat(self._scale, axis=1)
-        return self._pixels.read(band, strip.top * self._scale, strip.rows * self._scale), valid
+        first = self.first_row(strip)
+        return self._pixels[band, first : first + strip.rows * self._scale], valid
 
     def first_row(self, strip: Strip) -> int:
         """Return the strip's first row in pixels of the result."""

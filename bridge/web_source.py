@@ -29,9 +29,9 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication, QEventLoop, QThread
 
+from ..engine.array_file import new_array
 from ..engine.grid import Grid, Window
 from ..engine.job import INPUT_FILE, VALID_FILE
-from .array_file import new_array
 from .raster_source import BandInfo, SourceUnreadable
 from .web_answers import WebAnswers
 
@@ -125,8 +125,8 @@ def read_web_picture(
     valid_to = new_array(folder / VALID_FILE, np.dtype(np.bool_), shape)
     with pixels_to as pixel_file, valid_to as valid_file:
         for index, band in enumerate(bands):
-            pixel_file.write(index, 0, picture[band.number - 1])
-            valid_file.write(index, 0, valid)
+            pixel_file[index] = picture[band.number - 1]
+            valid_file[index] = valid
 
 
 def _download(source: WebSource, grid: Grid, on_fraction: Callable[[float], None]) -> NDArray[np.uint8]:

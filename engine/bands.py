@@ -1,4 +1,4 @@
-"""Band triples: the networks see three bands at a time, rasters have any number."""
+"""Band triples and groups: the networks see three bands at a time, memory holds some, rasters have any number."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 TRIPLE = 3
+# So many bands of a tile are worked on at a time, or up to a pair more: memory is set by them and not by the raster's.
+GROUP = 2 * TRIPLE
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,14 @@ def band_triples(bands: int) -> Iterator[BandTriple]:
         indices = tuple(min(first + k, bands - 1) for k in range(TRIPLE))
         kept = tuple(range(start - first, start - first + wanted))
         yield BandTriple((indices[0], indices[1], indices[2]), kept)
+
+
+def band_groups(bands: int) -> tuple[slice, ...]:
+    """Return the bands in groups that keep every band once and fall into the same triples as all bands together.
+
+    One or two bands that remain go with the group before, so that a triple can be filled up with its last ones.
+    """
+    starts = list(range(0, bands, GROUP))
+    if len(starts) > 1 and bands - starts[-1] < TRIPLE:
+        starts.pop()
+    return tuple(slice(start, stop) for start, stop in zip(starts, [*starts[1:], bands]))

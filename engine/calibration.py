@@ -54,6 +54,10 @@ LATER_WEIGHT = 0.5
 SHORT_RUN_S = 1.0
 LONGEST_START_S = 300.0
 
+# What a map server takes for a million pixels. Assumed, for want of one: its first download says it better.
+DOWNLOAD_S = 2.0
+SHORTEST_DOWNLOAD_S, LONGEST_DOWNLOAD_S = 0.01, 600.0
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -65,6 +69,7 @@ class Machine:
         start_s: how long the worker takes until it has its libraries.
         automatic_device: where a worker computed last that was free to choose; None if none has.
         ratios: by :func:`job_kind`, how many times as long as estimated the worker's part took.
+        downloads: by server, the seconds that a million pixels took.
     """
 
     speed: float = 1.0
@@ -72,6 +77,7 @@ class Machine:
     start_s: float = START_S
     automatic_device: Optional[str] = None
     ratios: Mapping[str, float] = field(default_factory=dict)
+    downloads: Mapping[str, float] = field(default_factory=dict)
 
     def device_for(self, wish: Device) -> str:
         """Return the device that the worker will choose, as far as can be told from here."""
@@ -91,6 +97,17 @@ class Machine:
     def ratio(self, kind: str) -> float:
         """Return how many times as long as estimated runs of this kind took; 1 if there was none."""
         return self.ratios.get(kind, 1.0)
+
+    def download_s(self, server: str, pixels: int) -> float:
+        """Return how long ``server`` will take to send a picture of so many pixels."""
+        return self.downloads.get(server, DOWNLOAD_S) * pixels / 1e6
+
+    def after_download(self, server: str, pixels: int, seconds: float) -> Machine:
+        """Return what is known once ``server`` has sent such a picture."""
+        rate = min(max(seconds / (pixels / 1e6), SHORTEST_DOWNLOAD_S), LONGEST_DOWNLOAD_S)
+        known = self.downloads.get(server)
+        weighted = rate if known is None else known + LATER_WEIGHT * (rate - known)
+        return replace(self, downloads={**self.downloads, server: weighted})
 
     def after(self, run: Run) -> Machine:
         """Return what is known once ``run`` has finished."""
@@ -149,6 +166,11 @@ def learn(run: Run) -> None:
     _keep(this_machine().after(run))
 
 
+def learn_download(server: str, pixels: int, seconds: float) -> None:
+    """Let the next estimates know how long ``server`` took for a picture."""
+    _keep(this_machine().after_download(server, pixels, seconds))
+
+
 def calibration_file() -> Path:
     """Return where it is kept, there or not."""
     return cache_folder() / FILE_NAME
@@ -196,6 +218,8 @@ def _machine(entry: Any) -> Optional[Machine]:
             start_s=float(entry["start_s"]),
             automatic_device=entry["automatic_device"],
             ratios={str(kind): float(ratio) for kind, ratio in entry["ratios"].items()},
+            # Files that were written before downloads were learned do not have it.
+            downloads={str(server): float(rate) for server, rate in entry.get("downloads", {}).items()},
         )
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         return None
@@ -205,6 +229,7 @@ def _machine(entry: Any) -> Optional[Machine]:
         and 0.0 <= machine.start_s <= LONGEST_START_S
         and machine.automatic_device in (None, *DEVICES)
         and all(SMALLEST_RATIO <= ratio <= LARGEST_RATIO for ratio in machine.ratios.values())
+        and all(SHORTEST_DOWNLOAD_S <= rate <= LONGEST_DOWNLOAD_S for rate in machine.downloads.values())
     )
     return machine if is_whole else None
 

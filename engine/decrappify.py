@@ -48,6 +48,9 @@ class OnnxModel:
         options.intra_op_num_threads = torch.get_num_threads()
         # Threads that spin while they wait take the cores that QGIS needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # A run in a shape that it has seen would want all of its memory in one piece, beside what is there already;
+        # having it so gains no time.
+        options.enable_mem_pattern = False
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         # ONNX Runtime raises what it likes, with no base class of its own.
@@ -68,7 +71,10 @@ class OnnxModel:
         padding = ((0, 0), (0, -height % multiple), (0, -width % multiple))
         padded = np.pad(image, padding, mode="edge")[None]
         name = self.session.get_inputs()[0].name
-        (restored,) = self.session.run(None, {name: np.ascontiguousarray(padded)})
+        # Between its runs the network gives back what it took: other stages need it then.
+        settings = onnxruntime.RunOptions()
+        settings.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        (restored,) = self.session.run(None, {name: np.ascontiguousarray(padded)}, settings)
         result: NDArray[np.float32] = restored[0, :, :height, :width]
         return result
 

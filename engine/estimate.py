@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .bands import TRIPLE
+from .bands import TRIPLE, band_groups
 from .calibration import Machine, job_kind
 from .job import Job, Method, Preset
 from .model_file import CardError, fitting_card, model_file
@@ -44,21 +44,19 @@ _OPEN_DECRAPPIFY_S = 0.25
 # Reading the layer and writing the GeoTIFF with its overviews, a high-res pixel of a band, in QGIS's process.
 _READ_AND_WRITE_S = 0.1e-6
 
-# Bytes, the worker's largest resident size less the job folder's files, which it has mapped: the process with its
-# libraries, and a low-res pixel of the largest tile.
+# Bytes, the worker's largest resident size: the process with its libraries, and a low-res pixel of the largest tile, in
+# the largest group of bands that is worked on at a time.
 _PROCESS_BYTES = 340e6
 _DECRAPPIFY_PROCESS_BYTES = 60e6
 # The published network's weights and what Adam keeps of them.
 _REFERENCE_PROCESS_BYTES = 170e6
-_ANCHOR_BYTES_A_BAND = {2: 125.0, 4: 500.0}
-# With more than one tile: what one leaves behind is still there while the next is made.
-_TILES_BYTES_A_BAND = {2: 450.0, 4: 1750.0}
-_DIP_BYTES = {2: 2000.0, 4: 2300.0}
-_DIP_BYTES_A_BAND = {2: 150.0, 4: 550.0}
-# The worker grows once more when the network runs a second time, be it on another triple or tile.
-_DECRAPPIFY_BYTES = {2: 1500.0, 4: 6900.0}
-_DECRAPPIFY_AGAIN_BYTES = {2: 4300.0, 4: 15_000.0}
-_DECRAPPIFY_BYTES_A_BAND = {2: 180.0, 4: 700.0}
+_ANCHOR_BYTES_A_BAND = {2: 190.0, 4: 750.0}
+_DIP_BYTES = {2: 1300.0, 4: 1300.0}
+_DIP_BYTES_A_BAND = {2: 150.0, 4: 500.0}
+_DECRAPPIFY_BYTES = {2: 2500.0, 4: 12_000.0}
+_DECRAPPIFY_BYTES_A_BAND = {2: 180.0, 4: 600.0}
+# The comparison with the input looks at all bands of a tile at once, in low-res pixels.
+_COMPARISON_BYTES_A_BAND = 65.0
 _REFERENCE_BYTES = {2: 40_000.0, 4: 164_000.0}
 _REFERENCE_BYTES_A_BAND = {2: 100.0, 4: 400.0}
 
@@ -107,9 +105,8 @@ def estimate(job: Job, rows_px: int, columns_px: int, machine: Machine) -> Estim
 
 @dataclass(frozen=True)
 class _Tiles:
-    """How many there are, and low-res pixels with margins: of all together, and of the largest."""
+    """Low-res pixels with margins: of all together, and of the largest."""
 
-    count: int
     total_px: int
     largest_px: int
 
@@ -120,7 +117,7 @@ class _Tiles:
         # Tiles are every span of rows with every span of columns: a hundred thousand of them need no list.
         rows = [tile.rows.stop - tile.rows.start for tile in plan_tiles(rows_px, 1, core_px, margin_px)]
         columns = [tile.columns.stop - tile.columns.start for tile in plan_tiles(1, columns_px, core_px, margin_px)]
-        return cls(len(rows) * len(columns), sum(rows) * sum(columns), max(rows) * max(columns))
+        return cls(sum(rows) * sum(columns), max(rows) * max(columns))
 
 
 def _margin_px(job: Job) -> int:
@@ -173,16 +170,14 @@ def _fitted_px(preset: Preset, rows_px: int, columns_px: int) -> int:
 
 def _memory_bytes(job: Job, tiles: _Tiles) -> int:
     """Return the worker's largest memory: that of its hungriest stage on the largest tile."""
-    scale, bands = job.scale, _bands(job)
-    stages_bytes = [bands * (_ANCHOR_BYTES_A_BAND if tiles.count == 1 else _TILES_BYTES_A_BAND)[scale]]
+    scale, bands = job.scale, max(group.stop - group.start for group in band_groups(_bands(job)))
+    stages_bytes = [bands * _ANCHOR_BYTES_A_BAND[scale], _bands(job) * _COMPARISON_BYTES_A_BAND]
     if _is_reference(job):
         stages_bytes.append(_REFERENCE_BYTES[scale] + bands * _REFERENCE_BYTES_A_BAND[scale])
     elif _runs_dip(job):
         stages_bytes.append(_DIP_BYTES[scale] + bands * _DIP_BYTES_A_BAND[scale])
     if _runs_decrappify(job):
-        runs_once = tiles.count == 1 and bands <= TRIPLE
-        network_bytes = (_DECRAPPIFY_BYTES if runs_once else _DECRAPPIFY_AGAIN_BYTES)[scale]
-        stages_bytes.append(network_bytes + bands * _DECRAPPIFY_BYTES_A_BAND[scale])
+        stages_bytes.append(_DECRAPPIFY_BYTES[scale] + bands * _DECRAPPIFY_BYTES_A_BAND[scale])
     process_bytes = _PROCESS_BYTES
     process_bytes += _DECRAPPIFY_PROCESS_BYTES if _runs_decrappify(job) else 0.0
     process_bytes += _REFERENCE_PROCESS_BYTES if _is_reference(job) else 0.0

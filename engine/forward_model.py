@@ -43,8 +43,7 @@ class ForwardModel:
         self.psfs = tuple(psfs)
         self.low_res_size_px = (rows_px, columns_px)
         self.scale = scale
-        self._rows = _Axis(self.psfs, rows_px, scale, device)
-        self._columns = self._rows if rows_px == columns_px else _Axis(self.psfs, columns_px, scale, device)
+        self._rows, self._columns = (_axis(self.psfs, length_px, scale, device) for length_px in low_res_size_px)
 
     def stacked(self, order: NDArray[np.intp]) -> ForwardModel:
         """Return a model for images (..., band, H, W), each with PSFs of its own.
@@ -97,7 +96,8 @@ class _Axis:
     """The decimation matrices of one image axis and what the pseudo-inverse needs of them."""
 
     def __init__(self, psfs: Sequence[Psf], low_res_px: int, scale: int, device: torch.device | str) -> None:
-        self._each = [(psf, low_res_px, scale) for psf in psfs]
+        # Where all bands have the same PSF, one matrix serves them all.
+        self._each = [(psf, low_res_px, scale) for psf in (psfs[:1] if len(set(psfs)) == 1 else psfs)]
         self._device = device
         # The shape is (band, h, H).
         self.matrix = self._stack([decimation_matrix(*one) for one in self._each])
@@ -116,7 +116,8 @@ class _Axis:
     @cached_property
     def back(self) -> Tensor:
         """(band, H, h): from the spectrum to high-res pixels."""
-        return self.matrix.mT @ self.eigenvectors
+        with torch.inference_mode(mode=False):
+            return self.matrix.mT @ self.eigenvectors
 
     def stacked(self, order: NDArray[np.intp]) -> _Axis:
         chosen, index = copy.copy(self), torch.from_numpy(order).to(self.matrix.device)
@@ -125,7 +126,15 @@ class _Axis:
         return chosen
 
     def _stack(self, arrays: list[NDArray[np.float64]]) -> Tensor:
-        return torch.as_tensor(np.stack(arrays), dtype=torch.float32).to(self._device)
+        # They are kept, and what is made in inference mode is of no use where gradients are wanted later.
+        with torch.inference_mode(mode=False):
+            return torch.as_tensor(np.stack(arrays), dtype=torch.float32).to(self._device)
+
+
+# An extent's tiles have few lengths, but these in many pairs. The matrices of a band triple take some 8 MB.
+@lru_cache(maxsize=12)
+def _axis(psfs: tuple[Psf, ...], low_res_px: int, scale: int, device: torch.device | str) -> _Axis:
+    return _Axis(psfs, low_res_px, scale, device)
 
 
 @lru_cache(maxsize=32)

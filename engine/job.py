@@ -1,8 +1,8 @@
 """The job folder: the contract between QGIS and the worker process.
 
 A job is a private folder that holds ``job.json`` (a :class:`Job`), ``input.npy`` and ``valid.npy``.
-The worker adds ``output.npy``. Arrays are memory-mapped on both sides, so their size is bounded by the
-disk and not by memory.
+The worker adds ``output.npy``. Both sides read and write arrays window by window (:mod:`.array_file`), so their size is
+bounded by the disk and not by memory.
 
 ======================  ===========================================  ==========================
 file                    shape                                        values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -20,8 +21,7 @@ from .progress import BadInput
 from .progress import Cancelled as JobCancelled
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from .array_file import ArrayFile
 
 PARTIAL_OUTPUT_FILE = "output.partial.npy"
 # QGIS redraws its progress at most this often.
@@ -105,7 +105,6 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
 
     reporter.emit(Started(device=describe(choose_device(job.device)), versions=versions))
     low_res, valid = open_inputs(job_folder, job)
-
     try:
         report = _write_output(
             job_folder,
@@ -145,8 +144,8 @@ def _import_pipeline() -> tuple[ModuleType, dict[str, str]]:
     return pipeline, {"python": platform.python_version(), **versions}
 
 
-def open_inputs(job_folder: Path, job: Job) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return ``input.npy`` and ``valid.npy``, memory-mapped and read-only, both (band, row, column).
+def open_inputs(job_folder: Path, job: Job) -> tuple[ArrayFile, ArrayFile]:
+    """Return ``input.npy`` and ``valid.npy``, open for reading, both (band, row, column).
 
     Raises:
         JobError: if one is missing, damaged, or does not have the shape and type that the job says.
@@ -157,7 +156,7 @@ def open_inputs(job_folder: Path, job: Job) -> tuple[NDArray[Any], NDArray[np.bo
         raise JobError(f"{INPUT_FILE} holds {low_res.dtype} values; it must hold integers or floats.")
     if valid.dtype != bool:
         raise JobError(f"{VALID_FILE} holds {valid.dtype} values; it must hold booleans.")
-    if low_res.ndim != 3 or 0 in low_res.shape:  # noqa: PLR2004, band, row, column
+    if 0 in low_res.shape:
         raise JobError(f"{INPUT_FILE} has the shape {low_res.shape}; it must be (band, row, column).")
     if low_res.shape != valid.shape:
         raise JobError(f"{INPUT_FILE} has the shape {low_res.shape} but {VALID_FILE} {valid.shape}.")
@@ -166,39 +165,38 @@ def open_inputs(job_folder: Path, job: Job) -> tuple[NDArray[Any], NDArray[np.bo
     return low_res, valid
 
 
-def _open_array(file: Path) -> NDArray[Any]:
-    import numpy as np  # noqa: PLC0415, the environment may be broken
+def _open_array(file: Path) -> ArrayFile:
+    from .array_file import open_array  # noqa: PLC0415, the environment may be broken
 
     try:
-        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        return open_array(file)
     except (OSError, ValueError, EOFError) as error:
         raise JobError(f"{file.name} cannot be read: {error}") from error
-    return array
 
 
 def _write_output(
-    job_folder: Path, low_res: NDArray[Any], scale: int, enhance: Callable[[NDArray[Any]], dict[str, Any]]
+    job_folder: Path, low_res: ArrayFile, scale: int, enhance: Callable[[ArrayFile], dict[str, Any]]
 ) -> dict[str, Any]:
     """Let ``enhance`` fill a new output array, give the file its name once it is whole, and return the report."""
     import numpy as np  # noqa: PLC0415, the environment may be broken
 
+    from .array_file import new_array  # noqa: PLC0415, as above
+
     bands, rows_px, columns_px = low_res.shape
     shape = (bands, rows_px * scale, columns_px * scale)
     # Digital numbers beyond 2^24 do not fit a float32.
-    dtype = np.float32 if np.can_cast(low_res.dtype, np.float32, casting="safe") else np.float64
-    _check_room(job_folder, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+    dtype = np.dtype(np.float32 if np.can_cast(low_res.dtype, np.float32, casting="safe") else np.float64)
+    _check_room(job_folder, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
     partial = job_folder / PARTIAL_OUTPUT_FILE
-    output = np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape)
-    report = enhance(output)
-    output.flush()
-    # Windows does not rename a file that is still mapped.
-    del output
+    # Windows does not rename a file that is still open.
+    with new_array(partial, dtype, shape) as output:
+        report = enhance(output)
     partial.replace(job_folder / OUTPUT_FILE)
     return report
 
 
 def _check_room(job_folder: Path, needed_bytes: int) -> None:
-    # A memory map on a full disk ends in a bus error, which no handler can put into words.
+    # The file's room is only taken tile by tile; better to know now than after hours.
     free_bytes = shutil.disk_usage(job_folder).free
     if needed_bytes > free_bytes:
         raise JobError(
@@ -216,6 +214,9 @@ def _failure(error: Exception) -> Failed:
     if isinstance(error, EnvironmentBroken):
         message = f"The engine's packages do not load ({error.__cause__}); set the engine up again."
         return Failed(FailureKind.ENVIRONMENT_BROKEN, message, details)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        message = "The disk of the temporary folder is full; free some space or choose a smaller extent, and try again."
+        return Failed(FailureKind.BAD_INPUT, message, details)
     if isinstance(error, JobError):
         return Failed(FailureKind.BAD_INPUT, str(error), details)
     message = f"The engine met an unexpected error ({type(error).__name__}); please report it with the details."

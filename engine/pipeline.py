@@ -12,27 +12,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional
 
 from ..models.card import CardError, file_sha256
 from ..models.dip.prior_network import PriorNetwork, load_weights
 from .anchor import anchor
+from .array_file import Numbers, clear
+from .bands import band_groups
 from .consistency import ConsistencyMeter
 from .decrappify import Decrappify, OnnxModel
 from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
 from .dip.reference import ReferenceSettings, fit_reference
 from .job import Job, Method, Preset
-from .memory import is_out_of_memory
+from .memory import give_back_memory, is_out_of_memory
 from .model_file import model_file
 from .progress import BadInput, OnStep, Progress, ReportProgress
-from .scene import Scene, Tile
+from .scene import EVERY_BAND, Scene, Tile
 from .sensors import is_known, mtf_at_nyquist
 from .tiling import LARGEST_CORE_PX, MARGIN_PX, TileWindow, margin_for, plan_tiles
 
@@ -81,9 +83,9 @@ class Plan:
 
 def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the protocol
     job: Job,
-    low_res: NDArray[np.generic],
-    valid: NDArray[np.bool_],
-    output: NDArray[np.floating[Any]],
+    low_res: Numbers,
+    valid: Numbers,
+    output: Numbers,
     report_progress: ReportProgress,
     is_cancelled: Callable[[], bool],
     *,
@@ -92,7 +94,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
     """Run ``job`` and fill ``output``; return the worker's part of the report.
 
     Args:
-        low_res: (band, row, column), digital numbers.
+        low_res: (band, row, column), digital numbers; like the others an array in memory or in a file.
         valid: (band, row, column), True = valid.
         output: (band, row x scale, column x scale), zeros, filled with digital numbers.
         report_progress: gets a short sentence and the fraction done.
@@ -232,7 +234,7 @@ _PHASES = {
 
 
 def _run_in_memory(
-    scene: Scene, plan: Plan, output: NDArray[np.floating[Any]], progress: Progress, done: float
+    scene: Scene, plan: Plan, output: Numbers, progress: Progress, done: float
 ) -> tuple[TileWindow, ...]:
     """Fill ``output`` tile by tile, in smaller tiles where memory runs out; return the tiles that it took."""
     core_px = plan.largest_core_px
@@ -247,7 +249,7 @@ def _run_in_memory(
             return tiles
         # Only here, past the handler, has the error let go of the tile's arrays.
         progress.enter("Going on with smaller tiles, for lack of memory", done, done)
-        output[:] = 0.0
+        clear(output)
         core_px //= 2
         if scene.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -258,41 +260,59 @@ def _run_tiles(
     scene: Scene,
     tiles: tuple[TileWindow, ...],
     plan: Plan,
-    output: NDArray[np.floating[Any]],
+    output: Numbers,
     progress: Progress,
     done: float,
 ) -> None:
     """Put every tile through the stages and add it to ``output`` with its blending weights."""
-    for number, window in enumerate(tiles):
-        tile = scene.tile(window)
+    groups = band_groups(scene.bands)
+    parts = len(tiles) * len(groups)
+    for part, (window, bands) in enumerate(product(tiles, groups)):
+        tile = scene.tile(window, bands)
         for position, (name, stage) in enumerate(plan.stages):
             begin, end = (
-                done + (0.98 - done) * (number + edge / len(plan.stages)) / len(tiles)
-                for edge in (position, position + 1)
+                done + (0.98 - done) * (part + edge / len(plan.stages)) / parts for edge in (position, position + 1)
             )
-            progress.enter(f"{_PHASES[name]}, tile {number + 1} of {len(tiles)}", begin, end)
+            progress.enter(f"{_PHASES[name]}, tile {part // len(groups) + 1} of {len(tiles)}", begin, end)
             with progress.timed(name):
                 tile = stage(tile)
         if tile.estimate is None:
             raise ValueError("No stage made an estimate.")
-        rows, columns = window.high_res_slices(scene.scale)
-        weighted = scene.digital(tile.estimate) * window.blending_weights(scene.scale)
-        output[:, rows, columns] += weighted.astype(output.dtype)
+        with progress.timed("blend"):
+            _blend(scene, window, bands, tile.estimate, output)
+        del tile
+        give_back_memory()
 
 
-def _judge(
-    scene: Scene, tiles: tuple[TileWindow, ...], output: NDArray[np.floating[Any]], progress: Progress
-) -> dict[str, Any]:
+def _blend(scene: Scene, window: TileWindow, bands: slice, estimate: torch.Tensor, output: Numbers) -> None:
+    """Add ``bands`` of a tile to ``output``, one after the other: as digital numbers they take more room."""
+    rows, columns = window.high_res_slices(scene.scale)
+    weights = window.blending_weights(scene.scale)
+    for band in range(*bands.indices(scene.bands)):
+        one = slice(band, band + 1)
+        weighted = scene.digital(estimate[band - bands.start][None], one) * weights
+        output[one, rows, columns] += weighted.astype(output.dtype)
+
+
+def _judge(scene: Scene, tiles: tuple[TileWindow, ...], output: Numbers, progress: Progress) -> dict[str, Any]:
     """Degrade the blended result again and compare it with the input."""
     meter = ConsistencyMeter(scene.bands)
     progress.enter("Comparing the result with the input", 0.98, 1.0)
     for number, window in enumerate(tiles):
         progress.step(number, len(tiles))
-        tile = scene.tile(window)
-        rows, columns = window.high_res_slices(scene.scale)
-        result = torch.from_numpy(scene.levels(np.array(output[:, rows, columns], dtype=np.float64)))
-        degraded = scene.digital(tile.forward_model.degrade(result.to(scene.device)))
-        measured = scene.digital(tile.low_res)
-        core = (slice(None), *window.core_slices)
-        meter.add(torch.from_numpy(degraded[core]), torch.from_numpy(measured[core]), tile.valid[core].cpu())
+        groups = [_degraded(scene, window, bands, output) for bands in band_groups(scene.bands)]
+        meter.add(*(torch.cat(part) for part in zip(*groups, strict=True)))
     return asdict(meter.figures(scene.noise_in_digital_numbers))
+
+
+def _degraded(
+    scene: Scene, window: TileWindow, bands: slice, output: Numbers
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the core of a tile's result as the sensor would see it, what it saw, and where that is valid."""
+    tile = scene.tile(window, bands)
+    rows, columns = window.high_res_slices(scene.scale)
+    result = torch.from_numpy(scene.levels(output[bands, rows, columns].astype(np.float64), bands))
+    degraded = tile.forward_model.degrade(result.to(scene.device))
+    core = (EVERY_BAND, *window.core_slices)
+    seen, measured = (torch.from_numpy(scene.digital(levels[core], bands)) for levels in (degraded, tile.low_res))
+    return seen, measured, tile.valid[core].cpu()

@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingParameterBand,
+    QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterDistance,
     QgsProcessingParameterEnum,
@@ -36,7 +37,7 @@ from ..bridge.request import EnhanceRequest
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SCALE_FACTORS, SMALLEST_MTF, Device, Method, Preset, Sensor
 from .help import LABELS, SHORT_HELP
 from .style_copier import StyleCopier
-from .typed_values import check_model, check_seed, is_four_numbers
+from .typed_values import as_flag, check_model, check_seed, is_four_numbers
 
 ICON_FILE = Path(__file__).resolve().parent.parent / "ui" / "icons" / "headland.svg"
 
@@ -52,6 +53,7 @@ MTF = "MTF"
 SEED = "SEED"
 DEVICE = "DEVICE"
 MODEL = "MODEL"
+COG = "COG"
 OUTPUT = "OUTPUT"
 REPORT = "REPORT"
 
@@ -142,6 +144,9 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         model = QgsProcessingParameterFile(MODEL, LABELS[MODEL], extension="onnx", optional=True)
         model.setFlags(model.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
         self.addParameter(model)
+        cloud_optimised = QgsProcessingParameterBoolean(COG, LABELS[COG], defaultValue=_DEFAULTS.is_cloud_optimised)
+        cloud_optimised.setFlags(cloud_optimised.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+        self.addParameter(cloud_optimised)
         self.addParameter(QgsProcessingParameterRasterDestination(OUTPUT, LABELS[OUTPUT]))
         self.addParameter(
             QgsProcessingParameterFileDestination(
@@ -163,6 +168,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             self._check_choices(parameters)
             check_seed(parameters.get(SEED))
             check_model(parameters.get(MODEL))
+            as_flag(COG, parameters.get(COG))
             is_fine, message = super().checkParameterValues(parameters, context)
             if not is_fine:
                 return False, message
@@ -263,6 +269,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             seed=self.parameterAsInt(parameters, SEED, context),
             device=Device(self.parameterAsEnumString(parameters, DEVICE, context)),
             model=Path(model) if model else None,
+            is_cloud_optimised=as_flag(COG, parameters.get(COG)),
             output=Path(self.parameterAsOutputLayer(parameters, OUTPUT, output_context)),
             report=Path(report) if report else None,
         )

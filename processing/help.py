@@ -17,6 +17,7 @@ LABELS = {
     "SEED": "Seed",
     "DEVICE": "Device",
     "MODEL": "Decrappify model of your own (ONNX with its card beside it)",
+    "COG": "Cloud-optimised GeoTIFF",
     "OUTPUT": "Enhanced raster",
     "REPORT": "Report",
 }
@@ -37,6 +38,7 @@ long; <i>reference</i> is the published setting and takes days without a GPU.</p
 <p><b>Sensor</b>: whose blur is undone. <i>auto</i> goes by band names and pixel size; <i>custom</i> takes the MTF at
 Nyquist that you give; an MTF alone means custom.</p>
 <p><b>Model</b>: a Decrappify model that you trained yourself, in place of the one that comes with the plugin.</p>
+<p><b>Cloud-optimised GeoTIFF</b>: writes the result in the order that web maps and cloud storage read well.</p>
 <p>In scripts the choices are given by their words: METHOD=chain SCALE=4 PRESET=fast. An extent is written
 xmin,xmax,ymin,ymax.</p>
 <p><b>Seed</b>: the same seed on the same device gives the same pixels.</p>

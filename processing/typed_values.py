@@ -7,6 +7,7 @@ from typing import Any
 from ..bridge.plan import CannotEnhance
 from ..engine.job import LARGEST_SEED
 
+_YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0", "")
 EXTENT_NUMBERS = 4
 """xmin, xmax, ymin, ymax."""
 
@@ -30,6 +31,20 @@ def check_seed(seed: Any) -> None:
         is_fine = not isinstance(seed, str)
     if not is_fine:
         raise CannotEnhance(f"The seed is {seed}; it must be a whole number between 0 and {LARGEST_SEED}.")
+
+
+def as_flag(name: str, value: Any) -> bool:
+    """Return whether ``value`` means yes; QGIS takes any word for that but "false", also "no".
+
+    Raises:
+        CannotEnhance: if it is a word for neither.
+    """
+    if not isinstance(value, str):
+        return bool(value)
+    word = value.strip().lower()
+    if word not in (*_YES, *_NO):
+        raise CannotEnhance(f"{name} is “{value}”; say yes or no.")
+    return word in _YES
 
 
 def check_model(model: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Optional
 from qgis.core import QgsRasterLayer
 from qgis.gui import QgsCheckableComboBox, QgsCollapsibleGroupBox, QgsFileWidget
 from qgis.PyQt.QtCore import Qt, pyqtSignal
-from qgis.PyQt.QtWidgets import QDoubleSpinBox, QFormLayout, QSizePolicy, QSpinBox, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QDoubleSpinBox, QFormLayout, QSizePolicy, QSpinBox, QWidget
 
 from ..bridge.web_grid import is_web_layer
 from ..bridge.web_source import WEB_BANDS
@@ -20,7 +20,7 @@ DEFAULT_MTF = 0.25
 
 
 class AdvancedBox(QgsCollapsibleGroupBox):
-    """Bands, preset, sensor, seed, device and model."""
+    """Bands, preset, sensor, seed, device, model and the result's layout."""
 
     changed = pyqtSignal()
 
@@ -43,12 +43,14 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box.setFilter("ONNX (*.onnx)")
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
         self.model_box.lineEdit().setPlaceholderText(tr("Headland’s own"))
+        self.cloud_box = QCheckBox()
         self._lay_out()
         self.bands_box.checkedItemsChanged.connect(self.changed)
         for box in (self.preset_box, self.sensor_box, self.device_box):
             box.currentIndexChanged.connect(self.changed)
         self.model_box.fileChanged.connect(self.changed)
         self.mtf_box.valueChanged.connect(self.changed)
+        self.cloud_box.toggled.connect(self.changed)
         self.sensor_box.currentIndexChanged.connect(self._enable_mtf)
         self._enable_mtf()
         self.setCollapsed(True)
@@ -89,6 +91,11 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         path = self.model_box.filePath().strip()
         return Path(path) if path else None
 
+    @property
+    def is_cloud_optimised(self) -> bool:
+        """Whether the result is to be a cloud-optimised GeoTIFF."""
+        return self.cloud_box.isChecked()
+
     def show_bands_of(self, layer: Optional[QgsRasterLayer]) -> None:
         """Offer the bands of ``layer``."""
         self.bands_box.blockSignals(True)
@@ -117,6 +124,11 @@ class AdvancedBox(QgsCollapsibleGroupBox):
                 tr("M&odel"),
                 self.model_box,
                 tr("A Decrappify model of your own; empty for the one that comes with Headland"),
+            ),
+            (
+                tr("&Cloud"),
+                self.cloud_box,
+                tr("Write a cloud-optimised GeoTIFF, which web maps and cloud storage read well"),
             ),
         )
         for label, widget, tip in rows:

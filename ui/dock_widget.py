@@ -90,6 +90,7 @@ class EnhanceDock(QgsDockWidget):
             seed=self.advanced_box.seed,
             device=self.advanced_box.device,
             model=self.advanced_box.model,
+            is_cloud_optimised=self.advanced_box.is_cloud_optimised,
             output=_tiff(output) if output else None,
         )
 

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from qgis.core import QgsCoordinateTransformContext, QgsRasterLayer
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransformContext,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsReferencedRectangle,
+)
 
 from headland.bridge import enhance as enhance_module
 from headland.bridge import estimating, free_memory
@@ -24,6 +30,7 @@ from headland.engine.job import Method, Preset
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import MakeLayer, UseEngine
 from headland.tests.support.rasters import read_raster
+from headland.tests.support.web_server import WebServer
 
 MakePlan = Callable[..., EnhancePlan]
 
@@ -114,8 +121,32 @@ def test_the_disk_that_is_foretold_is_the_disk_that_is_checked(
     needs = disk_needs(plan.window, plan.bands, plan.job.scale)
     assert [size for _, size in checked] == [needs.job_folder_bytes, needs.result_bytes]
     assert estimate_plan(plan).disk_bytes == needs.job_folder_bytes + needs.result_bytes
+    checked.clear()
+    cloud_plan = make_plan(is_cloud_optimised=True)
+    assert checked[1][1] == pytest.approx(2 * needs.result_bytes, abs=1)
+    assert estimate_plan(cloud_plan).disk_bytes == sum(size for _, size in checked)
     pixels = 2 * 40 * 32
     assert needs.job_folder_bytes == pixels * (2 + 1) + pixels * 16 * 4
+
+
+def test_the_time_of_a_download_is_foretold_and_learned_from_what_the_server_took(
+    fake_engine: FakeEngine, make_plan: MakePlan, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extent = QgsReferencedRectangle(
+        QgsRectangle(441000, 4178000, 443000, 4179000), QgsCoordinateReferenceSystem("EPSG:32618")
+    )
+    plan = make_plan(web.wms_layer(), extent=extent, resolution=20.0)
+    with monkeypatch.context() as unknown:
+        unknown.setattr(calibration, "DOWNLOAD_S", 0.0)
+        work_s = estimate_plan(plan).seconds
+    pixels = plan.window.width_px * plan.window.height_px
+    assert estimate_plan(plan).seconds == pytest.approx(work_s + calibration.DOWNLOAD_S * pixels / 1e6)
+    web.behaviour, web.delay_s = "slow", 1.0
+    took_s = carry_out(plan)["seconds"]["read"]
+    assert took_s > 1.0
+    (rate,) = this_machine().downloads.values()
+    assert rate == pytest.approx(min(took_s / (pixels / 1e6), calibration.LONGEST_DOWNLOAD_S), rel=0.01)
+    assert plan.source.server in this_machine().downloads
 
 
 def test_the_report_holds_what_was_foretold_beside_what_it_took(fake_engine: FakeEngine, make_plan: MakePlan) -> None:

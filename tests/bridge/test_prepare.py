@@ -245,6 +245,12 @@ def test_a_whole_sentinel_2_tile_may_be_enhanced_by_four_if_the_disk_has_room(
     assert "A result of 43920 × 43920 pixels in 4 bands needs about 52.9 GB" in sentence(layer)
 
 
+def test_a_gdal_that_writes_no_cloud_optimised_files(make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headland.bridge.prepare.can_cloud_optimise", lambda: False)
+    text = sentence(make_layer(), is_cloud_optimised=True)
+    assert "writes no cloud-optimised GeoTIFF; leave that choice off" in text
+
+
 def test_a_disk_without_room(make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(destination.shutil, "disk_usage", lambda _path: SimpleNamespace(free=1000))
     assert "are free" in sentence(make_layer())

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import resource
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Optional
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from osgeo import gdal, osr
 
-from headland.bridge import raster_source
-from headland.bridge.array_file import open_array
+from headland.bridge import raster_sink
 from headland.bridge.raster_sink import ResultDescription, ResultUnwritable, staged_geotiff
 from headland.bridge.raster_source import BandInfo, RasterInfo, RasterUri, describe
-from headland.engine.grid import Window
+from headland.engine.array_file import open_array
+from headland.engine.grid import Grid, Window
 from headland.tests.support.fixtures import MakeRaster
 from headland.tests.support.rasters import CUSTOM_CRS, ODD_CRS, read_nodata, read_raster, read_valid
 
+BAND = (BandInfo(1, "", "uint16", None, None, None, "", gdal.GCI_GrayIndex, is_paletted=False, metadata=()),)
 Write = Callable[..., Path]
 Change = Callable[[tuple[BandInfo, ...]], tuple[BandInfo, ...]]
 
@@ -43,6 +47,7 @@ def write(folder: Path, tmp_path: Path) -> Write:
         change: Change = lambda bands: bands,
         name: str = "ergebnis.tif",
         crs: str = "",
+        is_cloud_optimised: bool = False,
     ) -> Path:
         info = describe(RasterUri(str(source)))
         if crs:
@@ -57,7 +62,8 @@ def write(folder: Path, tmp_path: Path) -> Write:
             open_array(tmp_path / "valid.npy") as valid_file,
             staged_geotiff(output) as raster,
         ):
-            raster.write(describe_result(info, change(chosen), scale), pixel_file, valid_file, on_fraction)
+            description = replace(describe_result(info, change(chosen), scale), is_cloud_optimised=is_cloud_optimised)
+            raster.write(description, pixel_file, valid_file, on_fraction)
             raster.publish()
         return output
 
@@ -89,6 +95,49 @@ def test_the_outer_corners_are_the_sources_exactly(make_raster: MakeRaster, writ
     assert (x, y) == (geotransform[0], geotransform[3])
     assert (width * 4, height * 4) == (geotransform[1], geotransform[5])
     assert output.GetMetadataItem("AREA_OR_POINT") == "Area"
+
+
+steps = st.floats(1e-5, 1e4) | st.floats(-1e4, -1e-5)
+any_grid = st.builds(
+    lambda x, y, x_step, y_step, width, height, crs: Grid((x, x_step, 0.0, y, 0.0, y_step), width, height, wkt_of(crs)),
+    st.floats(-1e7, 1e7),
+    st.floats(-1e7, 1e7),
+    steps,
+    steps,
+    st.integers(16, 40),
+    st.integers(16, 40),
+    st.sampled_from(["EPSG:32618", "EPSG:4326", "EPSG:2193", CUSTOM_CRS, ODD_CRS]),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(grid=any_grid, scale=st.sampled_from([2, 4]), is_cloud_optimised=st.booleans(), data=st.data())
+def test_the_file_has_the_outer_corners_of_any_window_of_any_grid(
+    folder: Path, tmp_path: Path, grid: Grid, scale: int, is_cloud_optimised: bool, data: st.DataObject
+) -> None:
+    row, column = (data.draw(st.integers(0, length - 8)) for length in (grid.height_px, grid.width_px))
+    window = Window(column, row, grid.width_px - column, grid.height_px - row)
+    shape = (1, window.height_px, window.width_px)
+    np.save(tmp_path / "valid.npy", np.ones(shape, bool))
+    np.save(tmp_path / "pixels.npy", enlarged(np.full(shape, 7.0), scale))
+    output = folder / "corners.tif"
+    description = ResultDescription(grid.part(window).refined(scale), BAND, (), {}, is_cloud_optimised)
+    with (
+        open_array(tmp_path / "pixels.npy") as pixels,
+        open_array(tmp_path / "valid.npy") as valid,
+        staged_geotiff(output) as raster,
+    ):
+        raster.write(description, pixels, valid, lambda _fraction: None)
+        raster.publish()
+    written = gdal.Open(str(output))
+    x, x_step, x_shear, y, y_shear, y_step = written.GetGeoTransform()
+    x_ends = sorted((x, x + written.RasterXSize * x_step))
+    y_ends = sorted((y, y + written.RasterYSize * y_step))
+    x_min, y_min, x_max, y_max = grid.bounds_of(window)
+    assert (x_shear, y_shear) == (0.0, 0.0)
+    for ends, expected, size in ((x_ends, (x_min, x_max), abs(x_step)), (y_ends, (y_min, y_max), abs(y_step))):
+        finest = 4 * np.spacing(np.abs([*ends, *expected]).max() + 64 * size * scale)
+        assert np.abs(np.subtract(ends, expected)).max() <= max(1e-9 * size * scale, finest)
 
 
 def test_names_scale_offset_unit_colours_and_metadata_survive(make_raster: MakeRaster, write: Write) -> None:
@@ -143,6 +192,62 @@ def test_it_is_compressed_tiled_and_has_overviews(make_raster: MakeRaster, write
     assert sizes == [(400, 300), (200, 150)]
 
 
+def test_a_result_that_may_exceed_four_gigabytes_is_a_bigtiff(make_raster: MakeRaster, tmp_path: Path) -> None:
+    info = describe(RasterUri(str(make_raster(bands=2))))
+    for width_px, version in ((10_000, 42), (60_000, 43)):
+        grid = replace(info.grid, width_px=width_px, height_px=20_000)
+        description = replace(describe_result(info, info.bands, 1), grid=grid)
+        path = tmp_path / f"{width_px}.tif"
+        dataset = raster_sink._create(path, description, raster_sink.Marking(None, has_mask=False))
+        dataset.GetRasterBand(2).WriteArray(np.ones((1, 1), np.uint16), width_px - 1, 19_999)
+        dataset.FlushCache()
+        # Its first numbers say which of the two it is; what it holds need not be written for that.
+        assert int.from_bytes(path.read_bytes()[2:4], "little") == version
+        path.unlink()
+
+
+@pytest.mark.parametrize("what", [{"nodata": 0}, {}, {"dtype": "float32", "nodata": np.nan}, {"crs": ODD_CRS}])
+def test_a_cloud_optimised_one_says_and_shows_the_same_in_another_order(
+    make_raster: MakeRaster, write: Write, folder: Path, what: dict[str, Any]
+) -> None:
+    colours = [gdal.GCI_RedBand, gdal.GCI_GreenBand, gdal.GCI_BlueBand]
+    kept = {"names": ["B04", "Grün", "B02"], "scale": 0.0001, "offset": -0.1, "unit": "reflectance"}
+    source = make_raster(
+        bands=3, width_px=500, height_px=400, colours=colours, metadata={"ACQUIRED": "2024"}, **kept, **what
+    )
+    valid = np.ones((3, 400, 500), bool)
+    valid[:, 20:90, 30:200] = False
+    plain = write(source, valid=valid, name="plain.tif")
+    cloud = write(source, valid=valid, name="cloud.tif", is_cloud_optimised=True)
+    datasets = [gdal.Open(str(path)) for path in (plain, cloud)]
+    assert [dataset.GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE") for dataset in datasets] == [None, "COG"]
+    before, after = (describe(RasterUri(str(path))) for path in (plain, cloud))
+    assert repr(after.bands) == repr(before.bands), "as text, since nan is not itself"
+    assert after.metadata == before.metadata
+    assert after.grid == before.grid
+    np.testing.assert_array_equal(read_raster(cloud), read_raster(plain))
+    np.testing.assert_array_equal(read_valid(cloud), read_valid(plain))
+    reduced = [dataset.GetRasterBand(2).GetOverview(0).ReadAsArray() for dataset in datasets]
+    np.testing.assert_array_equal(reduced[1], reduced[0])
+    assert {path.name for path in folder.iterdir()} - {source.name, f"{source.name}.aux.xml"} <= {
+        *("plain.tif", "plain.tif.aux.xml", "cloud.tif", "cloud.tif.aux.xml")
+    }
+
+
+def test_cancelling_while_its_parts_are_put_in_order_leaves_nothing(
+    make_raster: MakeRaster, write: Write, folder: Path
+) -> None:
+    source = make_raster(width_px=400, height_px=300)
+
+    def stop(fraction: float) -> None:
+        if fraction > 1 - raster_sink._ORDER_SHARE:
+            raise KeyError("cancelled")
+
+    with pytest.raises(KeyError):
+        write(source, on_fraction=stop, is_cloud_optimised=True)
+    assert list(folder.iterdir()) == [source]
+
+
 def test_integers_are_rounded_and_saturate(make_raster: MakeRaster, write: Write) -> None:
     source = make_raster(dtype="uint8")
     pixels = enlarged(read_raster(source)).astype(float)
@@ -193,14 +298,14 @@ def test_without_a_nodata_value_a_mask_inside_the_file_says_what_is_invalid(
 
 
 @pytest.mark.parametrize("nodata", [0, None])
-def test_strips_make_no_difference(
+def test_strips_and_their_pieces_make_no_difference(
     make_raster: MakeRaster, write: Write, monkeypatch: pytest.MonkeyPatch, nodata: Optional[int]
 ) -> None:
     source = make_raster(bands=2, nodata=nodata, width_px=150, height_px=300)
     valid = np.random.default_rng(1).random((2, 300, 150)) > 0.01
     whole = write(source, valid=valid)
     expected, size = read_raster(whole), whole.stat().st_size
-    monkeypatch.setattr(raster_source, "STRIP_PIXELS", 500)
+    monkeypatch.setattr(raster_sink, "PIECE_PX", 256)
     in_strips = write(source, valid=valid)
     np.testing.assert_array_equal(read_raster(in_strips), expected)
     assert in_strips.stat().st_size == pytest.approx(size, rel=0.01), "no tile is written twice"
@@ -375,7 +480,14 @@ def test_a_result_may_be_wider_than_30_000_pixels(make_raster: MakeRaster, write
     np.testing.assert_array_equal(read_raster(output), enlarged(read_raster(source), 4))
 
 
-def test_windows_are_small_enough_for_memory() -> None:
-    window = Window(0, 0, 30_000, 30_000)
-    height = raster_source.strip_height(window.width_px, 4)
-    assert height * window.width_px * 4 * 8 < 2e8
+def test_memory_does_not_grow_with_the_result(make_raster: MakeRaster, write: Write) -> None:
+    peaks = []
+    for height_px in (64, 512):
+        source = make_raster(np.ones((1, height_px, 2048), np.uint16))
+        pixels = np.ones((1, 4 * height_px, 4 * 2048), np.float32)
+        tracemalloc.start()
+        write(source, pixels, scale=4)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # The test itself has the source's pixels in memory. The larger result has 59 MB more, and rounding makes several.
+    assert peaks[1] - peaks[0] < 10e6

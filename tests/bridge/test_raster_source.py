@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from osgeo import gdal
 
 from headland.bridge import raster_source
@@ -35,11 +38,36 @@ def test_digital_numbers_come_as_they_are_stored(make_raster: MakeRaster, folder
     assert valid.all()
 
 
-def test_strips_make_no_difference(make_raster: MakeRaster, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raster_source, "STRIP_PIXELS", 100)
-    path = make_raster(bands=2)
-    pixels, _ = read(path, folder, Window(1, 2, 30, 29), (1, 2))
-    np.testing.assert_array_equal(pixels, read_raster(path)[:, 2:31, 1:31])
+@pytest.mark.parametrize("options", [["TILED=YES", "BLOCKXSIZE=16", "BLOCKYSIZE=32"], ["BLOCKYSIZE=3"]])
+@pytest.mark.parametrize("piece_px", [1, 100, 1500, 10_000])
+def test_pieces_make_no_difference(
+    make_raster: MakeRaster, folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], piece_px: int
+) -> None:
+    monkeypatch.setattr(raster_source, "PIECE_PIXELS", piece_px)
+    plain = make_raster(bands=2, width_px=75, height_px=70)
+    path = folder / "blocks.tif"
+    gdal.Translate(str(path), str(plain), creationOptions=options)
+    pixels, valid = read(path, folder, Window(1, 2, 70, 65), (1, 2))
+    np.testing.assert_array_equal(pixels, read_raster(path)[:, 2:67, 1:71])
+    assert valid.all()
+
+
+@settings(deadline=None)
+@given(
+    window=st.builds(Window, *[st.integers(0, 3000)] * 2, *[st.integers(1, 3000)] * 2),
+    block=st.tuples(st.integers(1, 3000), st.integers(1, 1024)),
+    bands=st.integers(1, 200),
+)
+def test_pieces_cover_the_window_once_and_cut_no_block(window: Window, block: tuple[int, int], bands: int) -> None:
+    pieces = list(raster_source._pieces(window, block, bands))
+    assert sum(piece.width_px * piece.height_px for piece in pieces) == window.width_px * window.height_px
+    assert all(piece.intersection(window) == piece for piece in pieces)
+    starts = [(piece.column_px, piece.row_px) for piece in pieces]
+    assert len(set(starts)) == len(starts)
+    for piece in pieces:
+        assert piece.column_px == window.column_px or piece.column_px % block[0] == 0
+        assert piece.row_px == window.row_px or piece.row_px % block[1] == 0
+        assert piece.width_px * piece.height_px * bands <= max(raster_source.PIECE_PIXELS, math.prod(block) * bands)
 
 
 def test_nodata_is_invalid_band_by_band(make_raster: MakeRaster, folder: Path) -> None:

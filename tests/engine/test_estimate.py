@@ -12,7 +12,7 @@ import pytest
 
 from headland.engine import calibration, pipeline
 from headland.engine import estimate as estimate_module
-from headland.engine.calibration import Machine, Run, job_kind, learn, this_machine
+from headland.engine.calibration import Machine, Run, job_kind, learn, learn_download, this_machine
 from headland.engine.dip.educated import FIT_SCALE, FitSettings
 from headland.engine.estimate import Estimate, estimate
 from headland.engine.job import Device, Job, Method, Preset, Sensor
@@ -41,6 +41,14 @@ def test_cost_grows_linearly_with_the_area(method: Method, scale: int) -> None:
 
 
 @EVERY_METHOD
+def test_a_megapixel_costs_the_same_in_any_extent_of_more_than_one_tile(method: Method) -> None:
+    known = {"method": method, "sensor": Sensor.LANDSAT}
+    of_any_job_s = cost(16, **known).work_s
+    rates = [(cost(side_px, **known).work_s - of_any_job_s) / side_px**2 for side_px in (256, 512, 1024, 4096, 10980)]
+    assert max(rates) / min(rates) < 1.15
+
+
+@EVERY_METHOD
 def test_margins_cost_what_they_cost(method: Method) -> None:
     # One tile more a side is little area, but its margins are computed too.
     whole, cut = cost(224, method=method), cost(232, method=method)
@@ -53,6 +61,14 @@ def test_more_bands_cost_more_time_and_memory(method: Method) -> None:
     for fewer, more in zip(costs, costs[1:]):
         assert more.seconds > fewer.seconds
         assert more.memory_bytes > fewer.memory_bytes
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("bands", [1, 3, 12, 13, 200])
+def test_no_raster_needs_more_than_two_gigabytes_of_memory(method: Method, scale: int, bands: int) -> None:
+    for side_px in (512, 10980):
+        assert cost(side_px, method=method, scale=scale, bands=bands).memory_bytes < 2e9
 
 
 def test_more_effort_and_a_larger_scale_factor_cost_more() -> None:
@@ -159,6 +175,32 @@ def test_the_device_that_was_chosen_automatically_is_the_next_estimates(machine_
 def machine_with_card() -> Callable[[], None]:
     job = make_job(method=Method.ANCHOR)
     return lambda: learn(run_of(job, 1000, times=1.0, kind=job_kind(job, "cuda"), device="cuda"))
+
+
+def test_a_server_that_was_slow_is_expected_to_be_slow_and_no_other_is() -> None:
+    assert this_machine().download_s("slow.example", 2_000_000) == 2 * calibration.DOWNLOAD_S
+    learn_download("slow.example", 500_000, 20.0)
+    assert this_machine().download_s("slow.example", 1_000_000) == pytest.approx(40.0)
+    assert this_machine().download_s("other.example", 1_000_000) == calibration.DOWNLOAD_S
+    learn_download("slow.example", 1_000_000, 20.0)
+    assert this_machine().download_s("slow.example", 1_000_000) == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_a_mishap_of_a_download_is_not_believed_and_makes_no_file_unreadable(seconds: float) -> None:
+    learn_download("odd.example", 1000, seconds)
+    rate = this_machine().downloads["odd.example"]
+    assert calibration.SHORTEST_DOWNLOAD_S <= rate <= calibration.LONGEST_DOWNLOAD_S
+
+
+def test_what_was_kept_before_downloads_were_learned_stays(cache_folder: Path) -> None:
+    learn(run_of(make_job(), 1000, times=3.0))
+    file = calibration.calibration_file()
+    content = json.loads(file.read_text(encoding="utf-8"))
+    for machine in content["machines"].values():
+        del machine["downloads"]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert len(this_machine().ratios) == 1
 
 
 def test_this_machine_is_measured_once_and_kept(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headland.engine.grid import Grid, Window
@@ -102,6 +103,35 @@ def test_a_window_needs_a_pixel() -> None:
 @given(grids, st.sampled_from([2, 4]))
 def test_refining_keeps_the_outer_corners_to_the_last_bit(grid: Grid, scale: int) -> None:
     assert grid.refined(scale).bounds == grid.bounds
+
+
+extents = st.tuples(*[st.floats(-0.2, 1.2)] * 4)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(grids, extents, st.sampled_from([2, 4]))
+def test_the_results_outer_corners_are_the_windows_and_its_pixels_nest_in_the_sources(
+    grid: Grid, extent: tuple[float, float, float, float], scale: int
+) -> None:
+    x_min, y_min, x_max, y_max = grid.bounds
+    # Drawn from any corner to any other, also from right to left and beyond the raster.
+    xs = sorted(x_min + part * (x_max - x_min) for part in extent[::2])
+    ys = sorted(y_min + part * (y_max - y_min) for part in extent[1::2])
+    window = grid.window_of((xs[0], ys[0], xs[1], ys[1]))
+    if window is None:
+        return
+    result = grid.part(window).refined(scale)
+    assert (result.width_px, result.height_px) == (window.width_px * scale, window.height_px * scale)
+    for axis in (0, 1):
+        # A billionth of a pixel, but for rasters whose pixels are so small that the coordinates themselves, as GDAL
+        # keeps them, are not that fine.
+        largest = max(abs(bound) for bound in grid.bounds[axis::2])
+        tolerance = max(1e-9 * grid.pixel_size[axis], 4 * np.spacing(largest))
+        corners, expected = result.bounds[axis::2], grid.bounds_of(window)[axis::2]
+        assert np.abs(np.subtract(corners, expected)).max() <= tolerance
+        # The pixels' size is exact, so every one of the result's borders that is due on one of the source's is there.
+        assert result.geotransform[1 + 4 * axis] * scale == grid.geotransform[1 + 4 * axis]
+    assert result.geotransform[2] == result.geotransform[4] == 0.0
 
 
 @given(grids, st.data())

@@ -27,6 +27,7 @@ MAY_IMPORT = {
 QGIS_AND_QT = {"qgis", "osgeo", "PyQt5", "PyQt6", "PySide2", "PySide6", "processing"}
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime"}
 QGIS_SIDE_ENGINE = {
+    "array_file",
     "calibration",
     "client",
     "environment",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 from headland.engine.anchor import anchor
-from headland.engine.bands import band_triples
+from headland.engine.bands import GROUP, band_groups, band_triples
 from headland.engine.consistency import ConsistencyMeter
 from headland.engine.forward_model import ForwardModel
 from headland.engine.inpaint import fill_invalid
+from headland.engine.levels import measure_band
 from headland.engine.noise import damping_for, noise_sd
 from headland.engine.psf import GaussianPsf
 from headland.engine.scene import Scene
@@ -107,6 +110,32 @@ def test_a_constant_band_is_no_error() -> None:
     assert np.allclose(scene.digital(scene.tile(plan_tiles(20, 20)[0]).low_res), 7.0)
 
 
+def traced_peak(numbers: np.ndarray, valid: np.ndarray) -> int:
+    """Return how many bytes measuring the first band takes."""
+    tracemalloc.start()
+    try:
+        levels = measure_band(numbers, valid, 0)
+        assert levels.has_valid_pixels
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(1, 60_000, 3_000), (1, 3_000, 60_000)])
+def test_measuring_takes_no_more_memory_where_the_extent_is_huge(shape: tuple[int, int, int]) -> None:
+    numbers = np.broadcast_to(np.random.default_rng(0).integers(0, 3000, shape[2]).astype(np.uint16), shape)
+    assert traced_peak(numbers, np.broadcast_to(np.True_, shape)) < 300e6
+
+
+def test_measuring_takes_no_more_memory_where_most_of_a_huge_extent_is_nodata() -> None:
+    shape = (1, 20_001, 5_000)
+    numbers = np.broadcast_to(np.random.default_rng(0).integers(0, 3000, shape[2]).astype(np.uint16), shape)
+    valid = np.zeros(shape, bool)
+    # Between two of the blocks that are looked at first.
+    valid[0, 10, :] = True
+    assert traced_peak(numbers, valid) < 300e6
+
+
 def test_an_extent_without_any_valid_pixel_is_refused() -> None:
     with pytest.raises(ValueError, match="no valid pixel"):
         Scene.measure(np.zeros((2, 20, 20)), np.zeros((2, 20, 20), dtype=bool), (0.25, 0.25), 4, CPU)
@@ -159,6 +188,18 @@ def test_another_colour_shows_in_the_angle() -> None:
     scene = torch.stack([torch.ones(8, 8), torch.zeros(8, 8)])
     _, angle, _ = measured(torch.ones(2, 8, 8), scene)
     assert angle == pytest.approx(45.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("bands", range(1, 30))
+def test_groups_of_bands_fall_into_the_same_triples_as_all_bands_together(bands: int) -> None:
+    groups = band_groups(bands)
+    assert max(group.stop - group.start for group in groups) <= GROUP + 2
+    triples = [
+        (tuple(group.start + index for index in triple.indices), triple.kept)
+        for group in groups
+        for triple in band_triples(group.stop - group.start)
+    ]
+    assert triples == [(triple.indices, triple.kept) for triple in band_triples(bands)]
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4, 5, 13])

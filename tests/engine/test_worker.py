@@ -24,7 +24,10 @@ import time
 from .progress import BadInput, Cancelled
 def enhance(job, low_res, valid, output, progress, is_cancelled, is_to_finish):
 """
-ENLARGE = "    output[:] = low_res.repeat(job.scale, 1).repeat(job.scale, 2)\n    return {'method': job.method.value}\n"
+ENLARGE = """
+    output[:] = low_res[:].repeat(job.scale, 1).repeat(job.scale, 2)
+    return {'method': job.method.value}
+"""
 
 Enhance = Callable[..., Finished]
 
@@ -107,10 +110,23 @@ def test_what_a_library_prints_goes_into_the_log_and_not_into_the_protocol(enhan
         ("    import torch; torch.empty(1 << 50)\n", FailureKind.OUT_OF_MEMORY, "memory"),
         ("    raise torch.OutOfMemoryError('CUDA')\n", FailureKind.OUT_OF_MEMORY, "memory"),
         ("    raise BadInput('Too few pixels.')\n", FailureKind.BAD_INPUT, "Too few pixels."),
+        (
+            "    raise OSError(28, 'No space left on device')\n",
+            FailureKind.BAD_INPUT,
+            "disk of the temporary folder is full",
+        ),
         ("    raise KeyError('surprise')\n", FailureKind.INTERNAL, "KeyError"),
         ("    return {'not json': object()}\n", FailureKind.INTERNAL, "TypeError"),
     ],
-    ids=["python memory", "torch memory", "device memory", "bad input", "unexpected", "unspeakable report"],
+    ids=[
+        "python memory",
+        "torch memory",
+        "device memory",
+        "bad input",
+        "full disk",
+        "unexpected",
+        "unspeakable report",
+    ],
 )
 def test_an_error_in_the_pipeline_becomes_a_sentence_with_the_traceback_as_details(
     enhance: Enhance, job_folder: Path, body: str, kind: FailureKind, in_message: str

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_the_provider_offers_the_algorithm(provider: HeadlandProvider) -> None:
 
 def test_the_parameters_are_those_of_the_documentation(algorithm: QgsProcessingAlgorithm) -> None:
     parameters = {definition.name(): definition for definition in algorithm.parameterDefinitions()}
-    names = "INPUT EXTENT RESOLUTION BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL OUTPUT REPORT"
+    names = "INPUT EXTENT RESOLUTION BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL COG OUTPUT REPORT"
     assert list(parameters) == names.split()
     choices = {name: parameters[name].options() for name in ("METHOD", "SCALE", "PRESET", "SENSOR", "DEVICE")}
     assert choices == {
@@ -415,6 +415,9 @@ class TestBadInput:
     def test_a_model_that_is_no_onnx_file(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
         assert "README.md is no ONNX file" in refusal(algorithm, INPUT=make_layer(), MODEL="README.md")
 
+    def test_a_word_that_is_neither_yes_nor_no(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
+        assert refusal(algorithm, INPUT=make_layer(), COG="maybe") == "COG is “maybe”; say yes or no."
+
     def test_an_mtf_for_a_sensor_whose_mtf_is_known(
         self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer
     ) -> None:
@@ -433,6 +436,16 @@ def test_an_mtf_alone_means_a_custom_sensor(make_layer: MakeLayer, fake_engine: 
     outcome = run(INPUT=make_layer(), MTF=0.3, OUTPUT="TEMPORARY_OUTPUT")
     report = json.loads(Path(outcome["REPORT"]).read_text(encoding="utf-8"))
     assert (report["sensor"], report["mtf_at_nyquist"]) == ("custom", 0.3)
+
+
+@pytest.mark.parametrize(
+    ("given", "layout"), [(True, "COG"), ("yes", "COG"), ("true", "COG"), (False, None), ("no", None), (None, None)]
+)
+def test_the_result_is_cloud_optimised_if_wished_for(
+    make_layer: MakeLayer, fake_engine: FakeEngine, given: Any, layout: Optional[str]
+) -> None:
+    outcome = run(INPUT=make_layer(), COG=given, OUTPUT="TEMPORARY_OUTPUT")
+    assert gdal.Open(outcome["OUTPUT"]).GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE") == layout
 
 
 def test_an_extent_that_reaches_beyond_the_layer_is_clipped_with_a_warning(

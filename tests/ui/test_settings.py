@@ -77,6 +77,15 @@ def test_a_model_of_ones_own(advanced: AdvancedBox, dock: EnhanceDock, add_layer
     assert dock.request().model == Path("/nowhere/mine.onnx")
 
 
+def test_the_result_may_be_cloud_optimised(
+    advanced: AdvancedBox, dock: EnhanceDock, add_layer: AddLayer, qtbot: QtBot
+) -> None:
+    add_layer()
+    assert not dock.request().is_cloud_optimised
+    qtbot.mouseClick(advanced.cloud_box, Qt.MouseButton.LeftButton, pos=QPoint(8, advanced.cloud_box.height() // 2))
+    assert dock.request().is_cloud_optimised
+
+
 def test_the_scale(dock: EnhanceDock, add_layer: AddLayer, person: Person, qtbot: QtBot) -> None:
     add_layer()
     qtbot.mouseClick(dock.scale_buttons.button(2), Qt.MouseButton.LeftButton, pos=_left(dock.scale_buttons.button(2)))

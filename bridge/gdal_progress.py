@@ -1,0 +1,31 @@
+"""Progress of one long call of GDAL's, told on, and able to end it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Callable
+
+GdalCallback = Callable[[float, str, object], int]
+
+
+@contextmanager
+def gdal_progress(on_fraction: Callable[[float], None]) -> Iterator[GdalCallback]:
+    """Yield a callback for GDAL that tells ``on_fraction`` how much is done; what that raises is raised at the end."""
+    raised: list[BaseException] = []
+
+    def go_on(fraction: float, _message: str, _data: object) -> int:
+        # An exception cannot travel through GDAL, so it waits outside.
+        try:
+            on_fraction(fraction)
+        except BaseException as error:  # noqa: BLE001
+            raised.append(error)
+        return 0 if raised else 1
+
+    try:
+        yield go_on
+    except RuntimeError:
+        if not raised:
+            raise
+    if raised:
+        raise raised[0]
