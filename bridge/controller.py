@@ -20,7 +20,7 @@ _LONGEST_WAIT_S = 10.0
 
 
 class EnhanceController(QObject):
-    """Starts and cancels the work, and adds the result to the project.
+    """Starts, shortens and cancels the work, and adds the result to the project.
 
     If the source layer was removed meanwhile, the result lies on top in QGIS's default style. If another project
     was opened, the result belongs to none of its layers: the file stands, but no layer is added and ``finished``
@@ -70,6 +70,11 @@ class EnhanceController(QObject):
         """Ask the work to end; ``cancelled`` follows."""
         if self._task is not None:
             self._task.cancel()
+
+    def finish(self) -> None:
+        """Ask the work to end early with the best so far; ``finished`` follows."""
+        if self._task is not None:
+            self._task.finish_early()
 
     def add(self, result: EnhanceResult) -> str:
         """Put a result onto the map of the project that is open now; return the name of its layer.

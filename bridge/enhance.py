@@ -126,13 +126,18 @@ class _Run:
 
 
 def enhance(
-    plan: EnhancePlan, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]
+    plan: EnhancePlan,
+    on_progress: Callable[[str, float], None],
+    is_cancelled: Callable[[], bool],
+    is_to_finish: Callable[[], bool] = lambda: False,
 ) -> EnhanceResult:
     """Carry out ``plan``.
 
     Args:
         on_progress: told a short sentence and the fraction done, from 0 to 1, on the calling thread.
         is_cancelled: asked often, on the calling thread.
+        is_to_finish: asked as often; once true, the work ends early with the best so far, and the result's summary
+            says so (``stopped``).
 
     Raises:
         EnhanceCancelled: soon after ``is_cancelled`` turned true.
@@ -146,13 +151,15 @@ def enhance(
             _read(plan, run, folder)
             run.start_engine()
             with run.timed("engine"):
-                finished = run_worker(plan.engine_python, folder, run.on_event, run.is_cancelled)
+                finished = run_worker(
+                    plan.engine_python, folder, run.on_event, run.is_cancelled, is_to_finish=is_to_finish
+                )
             _write(plan, run, folder, raster)
             seconds = {**run.seconds, "total": run.total_s}
             summary = compose_report(plan, run.started, finished.report, seconds, expected.seconds)
             report.write(summary)
             _publish(raster, report)
-        if run.started is not None:
+        if run.started is not None and "stopped" not in finished.report:
             learn_from(plan, run.started, run.start_s, run.seconds["engine"] - run.start_s)
     except WorkerCancelled as error:
         raise EnhanceCancelled from error

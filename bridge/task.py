@@ -15,7 +15,8 @@ from .plan import EnhancePlan
 class EnhanceTask(QgsTask):
     """Carries out one plan in the background.
 
-    After it ended, exactly one of these holds: ``result`` is set; ``failure`` is set; it was cancelled.
+    ``finish_early`` has it end with the best so far. After it ended, exactly one of these holds: ``result`` is set;
+    ``failure`` is set; it was cancelled.
 
     Signals:
         progressed: phase in words, fraction done from 0 to 1.
@@ -28,6 +29,7 @@ class EnhanceTask(QgsTask):
         self.plan = plan
         self.result: Optional[EnhanceResult] = None
         self.failure: Optional[EnhanceFailed] = None
+        self._is_to_finish = threading.Event()
         self._has_begun = threading.Event()
         self._has_ended = threading.Event()
 
@@ -35,7 +37,7 @@ class EnhanceTask(QgsTask):
         """Do the work, in the task's thread."""
         self._has_begun.set()
         try:
-            self.result = enhance(self.plan, self._tell, self.isCanceled)
+            self.result = enhance(self.plan, self._tell, self.isCanceled, self._is_to_finish.is_set)
         except EnhanceCancelled:
             return False
         except EnhanceFailed as failure:
@@ -44,6 +46,10 @@ class EnhanceTask(QgsTask):
         finally:
             self._has_ended.set()
         return True
+
+    def finish_early(self) -> None:
+        """Ask the work to end with the best so far; from any thread."""
+        self._is_to_finish.set()
 
     def wait_for_end(self, timeout_s: float) -> bool:
         """Block until ``run`` is over; a task that has not begun counts as over. Return whether it is.

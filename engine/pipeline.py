@@ -34,6 +34,7 @@ from .model_file import model_file
 from .progress import BadInput, OnStep, Progress, ReportProgress
 from .scene import Scene, Tile
 from .sensors import is_known, mtf_at_nyquist
+from .stopping import Stopped, fill, stop_at
 from .tiling import LARGEST_CORE_PX, MARGIN_PX, TileWindow, margin_for, plan_tiles
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
@@ -93,7 +94,8 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         valid: (band, row, column), True = valid.
         output: (band, row x scale, column x scale), zeros, filled with digital numbers.
         report_progress: gets a short sentence and the fraction done.
-        is_to_finish: once true, Deep Image Prior ends with what it has; the other stages still do their work.
+        is_to_finish: once true, the tile at hand is brought to its end with what Deep Image Prior has, and all others
+            are made in a quick way (:mod:`.stopping`); the report's ``stopped`` says so.
 
     Raises:
         BadInput: if the input cannot be enhanced.
@@ -119,7 +121,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         progress.enter("Fitting the blur", 0.0, fit_share)
         with progress.timed("dip fit"):
             scene = plan.fit(scene, progress.step)
-    tiles = _run_in_memory(scene, plan, output, progress, fit_share)
+    tiles, stopped = _run_in_memory(scene, plan, output, progress, fit_share)
     with progress.timed("consistency"):
         figures = _judge(scene, tiles, output, progress)
     return {
@@ -127,6 +129,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         **({"dip": plan.settings} if plan.settings else {}),
         "device": describe(device),
         "tiles": len(tiles),
+        **({"stopped": asdict(stopped)} if stopped else {}),
         "mtf_at_nyquist": [psf.mtf_at_nyquist for psf in scene.psfs],
         "mtf_assumed": list(mtf),
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
@@ -198,9 +201,6 @@ def _bicubic(tile: Tile) -> Tile:
 
 
 def _reference(tile: Tile, seed: int, progress: Progress) -> Tile:
-    if progress.is_to_finish():
-        # A tile that was not begun gets the next best; a network without any iterations draws noise.
-        return _anchor(tile, progress)
     estimate = fit_reference(
         tile.low_res,
         tile.valid,
@@ -225,23 +225,27 @@ _PHASES = {
     "dip": "Removing the pixels",
     "decrappify": "Restoring borders",
     "consistency": "Checking against the input",
+    "rest": "Filling the rest",
 }
 
 
 def _run_in_memory(
     scene: Scene, plan: Plan, output: NDArray[np.floating[Any]], progress: Progress, done: float
-) -> tuple[TileWindow, ...]:
-    """Fill ``output`` tile by tile, in smaller tiles where memory runs out; return the tiles that it took."""
+) -> tuple[tuple[TileWindow, ...], Stopped | None]:
+    """Fill ``output`` tile by tile, in smaller tiles where memory runs out.
+
+    Return the tiles that it took, and what came of it if it was to finish early.
+    """
     core_px = plan.largest_core_px
     for halvings_left in range(MOST_HALVINGS, -1, -1):
         tiles = plan_tiles(*scene.size_px, core_px, plan.margin_px)
         try:
-            _run_tiles(scene, tiles, plan, output, progress, done)
+            stopped = _run_tiles(scene, tiles, plan, output, progress, done)
         except Exception as error:
             if not is_out_of_memory(error) or not halvings_left:
                 raise
         else:
-            return tiles
+            return tiles, stopped
         # Only here, past the handler, has the error let go of the tile's arrays.
         progress.enter("Going on with smaller tiles, for lack of memory", done, done)
         output[:] = 0.0
@@ -258,14 +262,21 @@ def _run_tiles(
     output: NDArray[np.floating[Any]],
     progress: Progress,
     done: float,
-) -> None:
-    """Put every tile through the stages and add it to ``output`` with its blending weights."""
+) -> Stopped | None:
+    """Put every tile through the stages and add it to ``output`` with its blending weights.
+
+    Once the job is to finish, the tiles that are left are made in a quick way; return which ones, None if it ran to
+    its end.
+    """
+    stages, stopped = plan.stages, None
     for number, window in enumerate(tiles):
+        if stopped is None and progress.is_to_finish():
+            stopped = stop_at(number, tiles, scene.bands)
+            stages = (("rest", partial(fill, rest=stopped.rest, on_step=progress.step)),)
         tile = scene.tile(window)
-        for position, (name, stage) in enumerate(plan.stages):
+        for position, (name, stage) in enumerate(stages):
             begin, end = (
-                done + (0.98 - done) * (number + edge / len(plan.stages)) / len(tiles)
-                for edge in (position, position + 1)
+                done + (0.98 - done) * (number + edge / len(stages)) / len(tiles) for edge in (position, position + 1)
             )
             progress.enter(f"{_PHASES[name]}, tile {number + 1} of {len(tiles)}", begin, end)
             with progress.timed(name):
@@ -275,6 +286,8 @@ def _run_tiles(
         rows, columns = window.high_res_slices(scene.scale)
         weighted = scene.digital(tile.estimate) * window.blending_weights(scene.scale)
         output[:, rows, columns] += weighted.astype(output.dtype)
+    # Asked for in the last tile, it may have shortened that one.
+    return stop_at(len(tiles), tiles, scene.bands) if stopped is None and progress.is_to_finish() else stopped
 
 
 def _judge(

@@ -133,8 +133,9 @@ class EnhanceDock(QgsDockWidget):
         self.progress_bar.setRange(0, PROGRESS_STEPS)
         self.enhance_button = QPushButton(QIcon(str(ICON_FILE)), tr("Enhance extent"))
         self.enhance_button.setDefault(True)
+        self.finish_button = QPushButton(tr("Stop here, keep this"))
         self.cancel_button = QPushButton(tr("Cancel"))
-        for button in (self.enhance_button, self.cancel_button):
+        for button in (self.enhance_button, self.finish_button, self.cancel_button):
             button.setMinimumHeight(BUTTON_HEIGHT_PX)
         font = self.enhance_button.font()
         font.setBold(True)
@@ -155,6 +156,11 @@ class EnhanceDock(QgsDockWidget):
             (self.output_box, tr("Save to"), tr("Where the GeoTIFF goes; empty for a temporary file")),
             (self.progress_bar, tr("Progress"), tr("How much of the work is done")),
             (self.enhance_button, tr("Enhance extent"), tr("Make a sharper copy of the extent and add it to the map")),
+            (
+                self.finish_button,
+                tr("Stop here, keep this"),
+                tr("End now with what is done; what is not begun is sharpened or enlarged in a quick way"),
+            ),
             (self.cancel_button, tr("Cancel"), tr("Stop; nothing is added and no file is left")),
         )
         for widget, name, tip in tips:
@@ -192,6 +198,7 @@ class EnhanceDock(QgsDockWidget):
 
         buttons = QHBoxLayout()
         buttons.addWidget(self.enhance_button, 1)
+        buttons.addWidget(self.finish_button, 1)
         buttons.addWidget(self.cancel_button)
         bottom = QVBoxLayout()
         bottom.setContentsMargins(9, 0, 9, 9)
@@ -221,6 +228,7 @@ class EnhanceDock(QgsDockWidget):
         QgsProject.instance().crsChanged.connect(self._check_timer.start)
         QgsProject.instance().layersAdded.connect(self._suggest_layer)
         self.enhance_button.clicked.connect(self._start)
+        self.finish_button.clicked.connect(self._finish)
         self.cancel_button.clicked.connect(self._cancel)
         self._controller.progressed.connect(self._on_progressed)
         self._controller.finished.connect(self._on_finished)
@@ -274,7 +282,13 @@ class EnhanceDock(QgsDockWidget):
         self._on_progressed(tr("Starting"), 0.0)
         self._show_running(is_running=True)
 
+    def _finish(self) -> None:
+        self.finish_button.setEnabled(False)
+        self.phase_label.setText(tr("Finishing what was begun"))
+        self._controller.finish()
+
     def _cancel(self) -> None:
+        self.finish_button.setEnabled(False)
         self.cancel_button.setEnabled(False)
         self.phase_label.setText(tr("Cancelling"))
         self._controller.cancel()
@@ -291,7 +305,7 @@ class EnhanceDock(QgsDockWidget):
         if layer is None:
             messages.say_kept(self._message_bar, result.output, lambda: self._add(result))
         else:
-            messages.say_done(self._message_bar, layer.name(), float(result.summary["seconds"]["total"]))
+            messages.say_done(self._message_bar, layer.name(), result.summary)
 
     def _add(self, result: EnhanceResult) -> None:
         try:
@@ -311,8 +325,9 @@ class EnhanceDock(QgsDockWidget):
         self._settings.setEnabled(not is_running)
         self.phase_label.setVisible(is_running)
         self.progress_bar.setVisible(is_running)
-        self.cancel_button.setVisible(is_running)
-        self.cancel_button.setEnabled(is_running)
+        for button in (self.finish_button, self.cancel_button):
+            button.setVisible(is_running)
+            button.setEnabled(is_running)
         self.enhance_button.setVisible(not is_running)
         self.notice.setVisible(not is_running and bool(self.notice.sentence))
 

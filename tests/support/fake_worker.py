@@ -15,7 +15,18 @@ from typing import Any
 
 import numpy as np
 
-BEHAVIOURS = ("repeat", "killed", "crash", "hang", "garbage", "out of memory", "no result", "wrong size", "no numbers")
+BEHAVIOURS = (
+    "repeat",
+    "obedient",
+    "killed",
+    "crash",
+    "hang",
+    "garbage",
+    "out of memory",
+    "no result",
+    "wrong size",
+    "no numbers",
+)
 
 
 def say(**event: Any) -> None:
@@ -28,6 +39,10 @@ def misbehave(behaviour: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif behaviour == "crash":
         os.abort()
+    elif behaviour == "obedient":
+        # Works on until it is told to stop.
+        if sys.stdin.readline().strip() != "finish":
+            sys.exit(0)
     elif behaviour == "hang":
         # It does not listen either: only killing it helps.
         time.sleep(600)
@@ -65,7 +80,8 @@ def main() -> None:
     misbehave(behaviour)
     if behaviour != "no result":
         np.save(folder / "output.npy", result(folder, behaviour))
-    say(event="finished", report={"consistency": {"rmse": [0.0]}, "seconds": {"pretending": 0.1}})
+    stopped = {"stopped": {"share_done": 0.375, "rest": "enlarged"}} if behaviour == "obedient" else {}
+    say(event="finished", report={"consistency": {"rmse": [0.0]}, "seconds": {"pretending": 0.1}, **stopped})
 
 
 if __name__ == "__main__":
