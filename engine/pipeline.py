@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from ..models.card import CardError, file_sha256
@@ -31,6 +32,7 @@ from .dip.reference import ReferenceSettings, fit_reference
 from .job import Job, Method, Preset
 from .memory import is_out_of_memory
 from .model_file import model_file
+from .preview import Preview
 from .progress import BadInput, OnStep, Progress, ReportProgress
 from .scene import Scene, Tile
 from .sensors import is_known, mtf_at_nyquist
@@ -67,6 +69,7 @@ class Plan:
         fit: what is fitted to the whole extent before.
         models: name, SHA-256 and, where there is one, provider of every model file used.
         settings: of Deep Image Prior, for the report.
+        show: told of each tile, (band, H, W), as it leaves a stage.
     """
 
     stages: tuple[tuple[str, Stage], ...]
@@ -75,6 +78,7 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)
     largest_core_px: int = LARGEST_CORE_PX
     margin_px: int = MARGIN_PX
+    show: Callable[[TileWindow, Tensor], None] = lambda _window, _estimate: None
 
 
 def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the protocol
@@ -86,6 +90,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
     is_cancelled: Callable[[], bool],
     *,
     is_to_finish: Callable[[], bool] = lambda: False,
+    preview: Preview | None = None,
 ) -> dict[str, Any]:
     """Run ``job`` and fill ``output``; return the worker's part of the report.
 
@@ -96,6 +101,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         report_progress: gets a short sentence and the fraction done.
         is_to_finish: once true, the tile at hand is brought to its end with what Deep Image Prior has, and all others
             are made in a quick way (:mod:`.stopping`); the report's ``stopped`` says so.
+        preview: draws what is done so far.
 
     Raises:
         BadInput: if the input cannot be enhanced.
@@ -115,6 +121,11 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         except ValueError as error:
             raise BadInput(str(error)) from error
     plan = _plan(job, scene.device, progress)
+    if preview is not None:
+        progress.enter("Drawing a first picture", 0.0, 0.0)
+        with progress.timed("preview"):
+            preview.begin(scene, progress.step)
+        plan = replace(plan, show=preview.show)
     fit_share = 0.0
     if plan.fit is not None:
         fit_share = FIT_SHARE / len(plan_tiles(*scene.size_px, plan.largest_core_px, plan.margin_px))
@@ -281,6 +292,8 @@ def _run_tiles(
             progress.enter(f"{_PHASES[name]}, tile {number + 1} of {len(tiles)}", begin, end)
             with progress.timed(name):
                 tile = stage(tile)
+            if tile.estimate is not None:
+                plan.show(window, tile.estimate)
         if tile.estimate is None:
             raise ValueError("No stage made an estimate.")
         rows, columns = window.high_res_slices(scene.scale)

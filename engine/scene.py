@@ -144,9 +144,10 @@ class Scene:
         """Normalise digital numbers (band, row, column)."""
         return ((digital_numbers - self._offsets) * self._gains).astype(np.float32)
 
-    def digital(self, levels: Tensor) -> NDArray[np.float64]:
-        """Turn normalised levels (band, row, column) back into digital numbers, not rounded."""
-        digital: NDArray[np.float64] = levels.cpu().numpy().astype(np.float64) / self._gains + self._offsets
+    def digital(self, levels: Tensor, bands: Sequence[int] | slice = slice(None)) -> NDArray[np.float64]:
+        """Turn normalised levels (band, row, column) of all bands, or of ``bands``, back to digital numbers."""
+        numbers = levels.cpu().numpy().astype(np.float64)
+        digital: NDArray[np.float64] = numbers / self._gains[bands] + self._offsets[bands]
         return digital
 
     @property
