@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from typing import Optional
 
 from qgis.core import QgsApplication, QgsProject
 from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtGui import QImage
 
 from .enhance import EnhanceResult
 from .plan import CannotEnhance
 from .prepare import prepare
+from .preview import NoPreview, PreviewPainter
 from .request import EnhanceRequest
 from .result_layer import add_result
 from .task import EnhanceTask
@@ -27,12 +30,16 @@ class EnhanceController(QObject):
     tells an empty layer id; ``add`` puts it on the map after all.
 
     Signals:
+        started: EnhancePlan, and why there will be no preview, "" if there will be one or none was wished for.
+        previewed: QImage of the extent as far as it is done.
         progressed: phase in words, fraction done from 0 to 1.
         finished: EnhanceResult, id of the result's layer.
         failed: sentence, details. Nothing is left of the work, unless the sentence names a file that is kept.
         cancelled: nothing is left of the work.
     """
 
+    started = pyqtSignal(object, str)
+    previewed = pyqtSignal(QImage)
     progressed = pyqtSignal(str, float)
     finished = pyqtSignal(object, str)
     failed = pyqtSignal(str, str)
@@ -49,8 +56,8 @@ class EnhanceController(QObject):
         """Whether work is going on."""
         return self._task is not None
 
-    def start(self, request: EnhanceRequest) -> None:
-        """Check ``request`` and start the work.
+    def start(self, request: EnhanceRequest, *, has_preview: bool = False) -> None:
+        """Check ``request`` and start the work; with ``has_preview``, ``previewed`` shows how it grows.
 
         Raises:
             CannotEnhance: if something is wrong with the request, or work is going on already.
@@ -59,12 +66,22 @@ class EnhanceController(QObject):
             raise CannotEnhance("Headland is still at work; wait until it is done, or cancel it.")
         plan = prepare(request, QgsProject.instance().transformContext())
         self._has_project_changed = False
+        painter, refusal = None, ""
+        if has_preview and request.layer is not None:
+            try:
+                painter = PreviewPainter(plan, request.layer)
+            except NoPreview as reason:
+                refusal = str(reason)
+            else:
+                plan = replace(plan, job=replace(plan.job, preview_bands=painter.bands))
         # The task manager does not keep Python's side of a task alive.
-        self._task = EnhanceTask(plan)
+        self._task = EnhanceTask(plan, painter)
         self._task.progressed.connect(self.progressed)
+        self._task.previewed.connect(self.previewed)
         self._task.taskCompleted.connect(self._on_ended)
         self._task.taskTerminated.connect(self._on_ended)
         QgsApplication.taskManager().addTask(self._task)
+        self.started.emit(plan, refusal)
 
     def cancel(self) -> None:
         """Ask the work to end; ``cancelled`` follows."""
@@ -93,6 +110,7 @@ class EnhanceController(QObject):
         if task is None:
             return
         task.progressed.disconnect(self.progressed)
+        task.previewed.disconnect(self.previewed)
         task.taskCompleted.disconnect(self._on_ended)
         task.taskTerminated.disconnect(self._on_ended)
         task.cancel()

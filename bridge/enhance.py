@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
-from ..engine.events import Event, Progress, Started
-from ..engine.job import OUTPUT_FILE, VALID_FILE
+from ..engine.events import Event, Finished, Preview, Progress, Started
+from ..engine.job import OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
 from .array_file import open_array
 from .estimating import estimate_plan, learn_from
 from .plan import EnhancePlan
@@ -130,6 +130,7 @@ def enhance(
     on_progress: Callable[[str, float], None],
     is_cancelled: Callable[[], bool],
     is_to_finish: Callable[[], bool] = lambda: False,
+    on_preview: Callable[[Path], None] = lambda _file: None,
 ) -> EnhanceResult:
     """Carry out ``plan``.
 
@@ -138,6 +139,8 @@ def enhance(
         is_cancelled: asked often, on the calling thread.
         is_to_finish: asked as often; once true, the work ends early with the best so far, and the result's summary
             says so (``stopped``).
+        on_preview: given ``preview.npy``, on the calling thread, each time that the worker has drawn what is done so
+            far. It does so if the plan's job asks for it. The file may change or go once the call is over.
 
     Raises:
         EnhanceCancelled: soon after ``is_cancelled`` turned true.
@@ -149,11 +152,7 @@ def enhance(
         expected = estimate_plan(plan)
         with _job_folder() as folder, staged_geotiff(plan.output) as raster, staged_report(plan.report) as report:
             _read(plan, run, folder)
-            run.start_engine()
-            with run.timed("engine"):
-                finished = run_worker(
-                    plan.engine_python, folder, run.on_event, run.is_cancelled, is_to_finish=is_to_finish
-                )
+            finished = _work(plan, run, folder, is_to_finish, on_preview)
             _write(plan, run, folder, raster)
             seconds = {**run.seconds, "total": run.total_s}
             summary = compose_report(plan, run.started, finished.report, seconds, expected.seconds)
@@ -193,6 +192,26 @@ def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
             read_web_picture(plan.source, plan.grid, plan.bands, folder, tell)
         else:
             read_window(plan.source, plan.window, plan.bands, folder, tell)
+
+
+def _work(
+    plan: EnhancePlan,
+    run: _Run,
+    folder: Path,
+    is_to_finish: Callable[[], bool],
+    on_preview: Callable[[Path], None],
+) -> Finished:
+    """Run the worker."""
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Preview):
+            on_preview(folder / PREVIEW_FILE)
+        else:
+            run.on_event(event)
+
+    run.start_engine()
+    with run.timed("engine"):
+        return run_worker(plan.engine_python, folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
 
 
 def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Optional
 
 from qgis.core import QgsTask
 from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtGui import QImage
 
 from .enhance import EnhanceCancelled, EnhanceFailed, EnhanceResult, enhance
 from .plan import EnhancePlan
+from .preview import PreviewPainter
 
 
 class EnhanceTask(QgsTask):
@@ -20,15 +23,18 @@ class EnhanceTask(QgsTask):
 
     Signals:
         progressed: phase in words, fraction done from 0 to 1.
+        previewed: QImage of the extent as far as it is done, in the layer's own colours.
     """
 
     progressed = pyqtSignal(str, float)
+    previewed = pyqtSignal(QImage)
 
-    def __init__(self, plan: EnhancePlan) -> None:
+    def __init__(self, plan: EnhancePlan, painter: Optional[PreviewPainter] = None) -> None:
         super().__init__(f"Enhance {plan.source_name}", QgsTask.Flag.CanCancel)
         self.plan = plan
         self.result: Optional[EnhanceResult] = None
         self.failure: Optional[EnhanceFailed] = None
+        self._painter = painter
         self._is_to_finish = threading.Event()
         self._has_begun = threading.Event()
         self._has_ended = threading.Event()
@@ -37,7 +43,7 @@ class EnhanceTask(QgsTask):
         """Do the work, in the task's thread."""
         self._has_begun.set()
         try:
-            self.result = enhance(self.plan, self._tell, self.isCanceled, self._is_to_finish.is_set)
+            self.result = enhance(self.plan, self._tell, self.isCanceled, self._is_to_finish.is_set, self._preview)
         except EnhanceCancelled:
             return False
         except EnhanceFailed as failure:
@@ -61,3 +67,13 @@ class EnhanceTask(QgsTask):
     def _tell(self, phase: str, fraction: float) -> None:
         self.setProgress(100.0 * fraction)
         self.progressed.emit(phase, fraction)
+
+    def _preview(self, file: Path) -> None:
+        if self._painter is None:
+            return
+        try:
+            image = self._painter.paint(file)
+        except (OSError, ValueError, RuntimeError):
+            # A picture less; the work does not depend on it.
+            return
+        self.previewed.emit(image)

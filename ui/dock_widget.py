@@ -11,6 +11,7 @@ from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import (
     QButtonGroup,
+    QCheckBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
@@ -35,6 +36,7 @@ from .advanced_box import AdvancedBox
 from .choice_box import ChoiceBox
 from .choices import methods, tr
 from .extent_row import ExtentRow
+from .live_preview import LivePreview
 from .notice import Notice
 from .optional_row import OptionalRow
 from .resolution_box import ResolutionBox
@@ -64,6 +66,7 @@ class EnhanceDock(QgsDockWidget):
         self.setWindowIcon(QIcon(str(ICON_FILE)))
         self._controller = controller
         self._message_bar = message_bar
+        self.live_preview = LivePreview(controller, canvas, self)
         self._make_controls(canvas)
         self._lay_out()
         self._check_timer = QTimer(self)
@@ -96,6 +99,7 @@ class EnhanceDock(QgsDockWidget):
     def release(self) -> None:
         """Let go of everything outside of the dock; before it is deleted."""
         self._check_timer.stop()
+        self.live_preview.release()
         self.extent_row.release()
         self.resolution_box.release()
         QgsProject.instance().crsChanged.disconnect(self._check_timer.start)
@@ -131,6 +135,9 @@ class EnhanceDock(QgsDockWidget):
         self.phase_label = WrappingLabel()
         self.progress_bar = QProgressBar()
         self.progress_bar.setRange(0, PROGRESS_STEPS)
+        self.preview_box = QCheckBox(tr("Show on the map"))
+        self.preview_box.setChecked(True)
+        self.no_preview_label = WrappingLabel()
         self.enhance_button = QPushButton(QIcon(str(ICON_FILE)), tr("Enhance extent"))
         self.enhance_button.setDefault(True)
         self.finish_button = QPushButton(tr("Stop here, keep this"))
@@ -155,6 +162,11 @@ class EnhanceDock(QgsDockWidget):
             ),
             (self.output_box, tr("Save to"), tr("Where the GeoTIFF goes; empty for a temporary file")),
             (self.progress_bar, tr("Progress"), tr("How much of the work is done")),
+            (
+                self.preview_box,
+                tr("Show on the map"),
+                tr("Draw what is done so far over the map, in the layer’s colours"),
+            ),
             (self.enhance_button, tr("Enhance extent"), tr("Make a sharper copy of the extent and add it to the map")),
             (
                 self.finish_button,
@@ -202,7 +214,7 @@ class EnhanceDock(QgsDockWidget):
         buttons.addWidget(self.cancel_button)
         bottom = QVBoxLayout()
         bottom.setContentsMargins(9, 0, 9, 9)
-        for widget in (self.notice, self.phase_label, self.progress_bar):
+        for widget in (self.notice, self.phase_label, self.progress_bar, self.preview_box, self.no_preview_label):
             bottom.addWidget(widget)
         bottom.addLayout(buttons)
 
@@ -230,6 +242,8 @@ class EnhanceDock(QgsDockWidget):
         self.enhance_button.clicked.connect(self._start)
         self.finish_button.clicked.connect(self._finish)
         self.cancel_button.clicked.connect(self._cancel)
+        self.preview_box.toggled.connect(self.live_preview.set_shown)
+        self.live_preview.refused.connect(self._on_preview_refused)
         self._controller.progressed.connect(self._on_progressed)
         self._controller.finished.connect(self._on_finished)
         self._controller.failed.connect(self._on_failed)
@@ -275,7 +289,7 @@ class EnhanceDock(QgsDockWidget):
 
     def _start(self) -> None:
         try:
-            self._controller.start(self.request())
+            self._controller.start(self.request(), has_preview=True)
         except CannotEnhance as problem:
             self._show_problem(str(problem))
             return
@@ -296,6 +310,10 @@ class EnhanceDock(QgsDockWidget):
     def _on_progressed(self, phase: str, fraction: float) -> None:
         self.phase_label.setText(phase)
         self.progress_bar.setValue(int(fraction * PROGRESS_STEPS))
+
+    def _on_preview_refused(self, sentence: str) -> None:
+        self.no_preview_label.setText(sentence)
+        self.preview_box.setEnabled(not sentence)
 
     def _on_finished(self, result: EnhanceResult, layer_id: str) -> None:
         self._show_running(is_running=False)
@@ -325,6 +343,8 @@ class EnhanceDock(QgsDockWidget):
         self._settings.setEnabled(not is_running)
         self.phase_label.setVisible(is_running)
         self.progress_bar.setVisible(is_running)
+        self.preview_box.setVisible(is_running)
+        self.no_preview_label.setVisible(is_running and bool(self.no_preview_label.text()))
         for button in (self.finish_button, self.cancel_button):
             button.setVisible(is_running)
             button.setEnabled(is_running)
