@@ -117,12 +117,14 @@ def run_and_picture(dock: QDockWidget) -> None:
     dock.enhance_button.click()
     # Only while it runs there is something to cancel.
     is_running = dock.cancel_button.isVisible
+    wait_until(lambda: dock.live_preview.has_picture or not is_running())
+    save(window, "2_first_picture")
     wait_until(lambda: dock.progress_bar.value() > dock.progress_bar.maximum() * 0.4 or not is_running())
-    save(window, "2_running")
+    save(window, "3_running")
     wait_until(lambda: not is_running())
     iface.mapCanvas().setExtent(VIEW)
     iface.mapCanvas().refresh()
-    save(window, "3_done")
+    save(window, "4_done")
 
 
 def picture_dock_alone(dock: QDockWidget) -> None:
@@ -132,18 +134,18 @@ def picture_dock_alone(dock: QDockWidget) -> None:
     for name, width_px in (("narrow", NARROW_PX), ("wide", WIDE_PX)):
         dock.resize(width_px, HEIGHT_PX)
         dock.advanced_box.setCollapsed(True)
-        save(dock, f"4_dock_{name}")
+        save(dock, f"5_dock_{name}")
         dock.advanced_box.setCollapsed(False)
-        save(dock, f"5_dock_{name}_advanced")
+        save(dock, f"6_dock_{name}_advanced")
     dock.advanced_box.setCollapsed(True)
     dock.resize(NARROW_PX, HEIGHT_PX)
     dock.output_box.setFilePath(str(PICTURES / "nowhere" / "sharper.tif"))
-    save(dock, "6_dock_problem")
+    save(dock, "7_dock_problem")
     dock.output_box.setFilePath("")
     QgsApplication.setUITheme(DARK_THEME)
-    save(dock, "7_dock_dark")
+    save(dock, "8_dock_dark")
     dock.advanced_box.setCollapsed(False)
-    save(dock, "8_dock_dark_advanced")
+    save(dock, "9_dock_dark_advanced")
 
 
 def take_pictures() -> None:

@@ -15,6 +15,7 @@ from ..bridge.web_source import WEB_BANDS
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SMALLEST_MTF, Device, Preset, Sensor
 from .choice_box import ChoiceBox
 from .choices import devices, presets, sensors, tr
+from .placeholder import ReadablePlaceholder
 
 DEFAULT_MTF = 0.25
 
@@ -43,6 +44,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box.setFilter("ONNX (*.onnx)")
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
         self.model_box.lineEdit().setPlaceholderText(tr("Headland’s own"))
+        ReadablePlaceholder(self.model_box.lineEdit())
         self._lay_out()
         self.bands_box.checkedItemsChanged.connect(self.changed)
         for box in (self.preset_box, self.sensor_box, self.device_box):

@@ -7,7 +7,7 @@ from typing import Optional
 
 from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer
 from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapCanvas, QgsMapLayerComboBox, QgsMessageBar
-from qgis.PyQt.QtCore import Qt, QTimer
+from qgis.PyQt.QtCore import QEvent, Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import (
     QButtonGroup,
@@ -39,6 +39,7 @@ from .extent_row import ExtentRow
 from .live_preview import LivePreview
 from .notice import Notice
 from .optional_row import OptionalRow
+from .placeholder import ReadablePlaceholder
 from .resolution_box import ResolutionBox
 from .wrapping_label import WrappingLabel
 
@@ -105,6 +106,13 @@ class EnhanceDock(QgsDockWidget):
         QgsProject.instance().crsChanged.disconnect(self._check_timer.start)
         QgsProject.instance().layersAdded.disconnect(self._suggest_layer)
 
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802, Qt's name
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            for placeholder in self.findChildren(ReadablePlaceholder):
+                placeholder.restyle()
+
     def _make_controls(self, canvas: QgsMapCanvas) -> None:
         self.layer_box = QgsMapLayerComboBox()
         self.layer_box.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
@@ -128,6 +136,7 @@ class EnhanceDock(QgsDockWidget):
         self.output_box.setFilter("GeoTIFF (*.tif *.tiff)")
         self.output_box.setDialogTitle(tr("Save the enhanced layer as"))
         self.output_box.lineEdit().setPlaceholderText(tr("Temporary file"))
+        ReadablePlaceholder(self.output_box.lineEdit())
         self.advanced_box = AdvancedBox()
         self.size_label = WrappingLabel()
         self.estimate_label = WrappingLabel()

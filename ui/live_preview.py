@@ -47,6 +47,11 @@ class LivePreview(QObject):
         canvas.destinationCrsChanged.connect(self._follow_crs)
         canvas.mapCanvasRefreshed.connect(self._on_map_drawn)
 
+    @property
+    def has_picture(self) -> bool:
+        """Whether there is something to be seen, were it not hidden."""
+        return self._item is not None and self._item.image is not None
+
     def set_shown(self, is_shown: bool) -> None:
         """Show or hide the preview, now and later."""
         self._is_shown = is_shown
