@@ -6,7 +6,7 @@ import traceback
 from dataclasses import replace
 from typing import Optional
 
-from qgis.core import QgsApplication, QgsProject
+from qgis.core import QgsApplication, QgsProject, QgsReferencedRectangle
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtGui import QImage
 
@@ -14,6 +14,7 @@ from .enhance import EnhanceResult
 from .plan import CannotEnhance
 from .prepare import prepare
 from .preview import NoPreview, PreviewPainter
+from .quick_look import discard, quick_look_request
 from .request import EnhanceRequest
 from .result_layer import add_result
 from .task import EnhanceTask
@@ -34,6 +35,7 @@ class EnhanceController(QObject):
         previewed: QImage of the extent as far as it is done.
         progressed: phase in words, fraction done from 0 to 1.
         finished: EnhanceResult, id of the result's layer.
+        looked: EnhanceResult of a quick look, whose files are gone; the last picture was told by ``previewed``.
         failed: sentence, details. Nothing is left of the work, unless the sentence names a file that is kept.
         cancelled: nothing is left of the work.
     """
@@ -42,13 +44,14 @@ class EnhanceController(QObject):
     previewed = pyqtSignal(QImage)
     progressed = pyqtSignal(str, float)
     finished = pyqtSignal(object, str)
+    looked = pyqtSignal(object)
     failed = pyqtSignal(str, str)
     cancelled = pyqtSignal()
 
     def __init__(self, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
         self._task: Optional[EnhanceTask] = None
-        self._has_project_changed = False
+        self._has_project_changed = self._is_quick_look = False
         QgsProject.instance().cleared.connect(self._on_project_cleared)
 
     @property
@@ -65,7 +68,7 @@ class EnhanceController(QObject):
         if self._task is not None:
             raise CannotEnhance("Headland is still at work; wait until it is done, or cancel it.")
         plan = prepare(request, QgsProject.instance().transformContext())
-        self._has_project_changed = False
+        self._has_project_changed = self._is_quick_look = False
         painter, refusal = None, ""
         if has_preview and request.layer is not None:
             try:
@@ -82,6 +85,16 @@ class EnhanceController(QObject):
         self._task.taskTerminated.connect(self._on_ended)
         QgsApplication.taskManager().addTask(self._task)
         self.started.emit(plan, refusal)
+
+    def look(self, request: EnhanceRequest, visible: QgsReferencedRectangle) -> None:
+        """Start a quick look at the middle of ``visible``: ``previewed`` shows it, and no layer comes of it.
+
+        Raises:
+            CannotEnhance: as :meth:`start`, or if the layer is not to be seen.
+        """
+        context = QgsProject.instance().transformContext()
+        self.start(quick_look_request(request, visible, context), has_preview=True)
+        self._is_quick_look = True
 
     def cancel(self) -> None:
         """Ask the work to end; ``cancelled`` follows."""
@@ -123,7 +136,10 @@ class EnhanceController(QObject):
         task, self._task = self._task, None
         if task is None:
             return
-        if task.result is not None:
+        if task.result is not None and self._is_quick_look:
+            discard(task.result)
+            self.looked.emit(task.result)
+        elif task.result is not None:
             self._show(task.result)
         elif task.failure is not None:
             self.failed.emit(task.failure.sentence, task.failure.details)

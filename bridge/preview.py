@@ -20,7 +20,8 @@ from .plan import EnhancePlan
 from .raster_source import BandInfo, common_dtype
 from .result_layer import copy_style
 from .rounding import to_dtype
-from .web_source import WebSource
+from .web_grid import is_web_layer
+from .web_source import WEB_BANDS
 
 # QGIS's bindings hold Python's lock while they draw, and with it whatever of the main thread needs Python; so long as
 # each strip takes, and no longer.
@@ -43,7 +44,7 @@ class PreviewPainter:
 
     def __init__(self, plan: EnhancePlan, source: QgsRasterLayer) -> None:
         numbers = [band.number for band in plan.bands]
-        shown = _shown_bands(plan, source)
+        shown = shown_bands(source)
         if not set(shown) <= set(numbers):
             raise NoPreview(
                 QCoreApplication.translate(
@@ -97,17 +98,15 @@ class PreviewPainter:
         return image
 
 
-def _shown_bands(plan: EnhancePlan, source: QgsRasterLayer) -> tuple[int, ...]:
-    """Return the numbers of the bands that the layer's style shows, without an alpha band that is not enhanced."""
-    numbers = [band.number for band in plan.bands]
-    if isinstance(plan.source, WebSource):
-        return tuple(numbers)
-    renderer = source.renderer()
+def shown_bands(layer: QgsRasterLayer) -> tuple[int, ...]:
+    """Return the numbers of the bands that the layer's style shows, without one that only says how opaque it is."""
+    if is_web_layer(layer):
+        return tuple(range(1, len(WEB_BANDS) + 1))
+    renderer = layer.renderer()
     if renderer is None:
         return ()
     used = dict.fromkeys(number for number in renderer.usesBands() if number > 0)
-    if renderer.alphaBand() not in numbers:
-        used.pop(renderer.alphaBand(), None)
+    used.pop(renderer.alphaBand(), None)
     return tuple(used)
 
 

@@ -131,6 +131,8 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
                 preview=preview,
             ),
         )
+        if preview is not None:
+            preview.flush(is_last=True)
     except JobCancelled:
         return Cancelled()
     except BadInput as error:

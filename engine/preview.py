@@ -98,10 +98,10 @@ class Preview:
             self._paste(functional.adaptive_avg_pool2d(core, (bottom - top, right - left)), top, left)
         self.flush()
 
-    def flush(self) -> None:
-        """Write the picture if it has changed and the last one has been there for a while."""
+    def flush(self, *, is_last: bool = False) -> None:
+        """Write the picture if it has changed, and if the last one has been there for a while or no other follows."""
         now = self._clock()
-        if not self._is_changed or now - self._written_at_s < INTERVAL_S:
+        if not self._is_changed or (now - self._written_at_s < INTERVAL_S and not is_last):
             return
         partial = self._folder / PARTIAL_PREVIEW_FILE
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
-from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer
+from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer, QgsReferencedRectangle
 from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapCanvas, QgsMapLayerComboBox, QgsMessageBar
 from qgis.PyQt.QtCore import QEvent, Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
@@ -40,6 +40,7 @@ from .live_preview import LivePreview
 from .notice import Notice
 from .optional_row import OptionalRow
 from .placeholder import ReadablePlaceholder
+from .quick_look_button import QuickLookButton
 from .resolution_box import ResolutionBox
 from .wrapping_label import WrappingLabel
 
@@ -66,6 +67,7 @@ class EnhanceDock(QgsDockWidget):
         self.setObjectName("HeadlandEnhanceDock")
         self.setWindowIcon(QIcon(str(ICON_FILE)))
         self._controller = controller
+        self._canvas = canvas
         self._message_bar = message_bar
         self.live_preview = LivePreview(controller, canvas, self)
         self._make_controls(canvas)
@@ -149,9 +151,10 @@ class EnhanceDock(QgsDockWidget):
         self.no_preview_label = WrappingLabel()
         self.enhance_button = QPushButton(QIcon(str(ICON_FILE)), tr("Enhance extent"))
         self.enhance_button.setDefault(True)
+        self.look_button = QuickLookButton(self._controller, self.live_preview)
         self.finish_button = QPushButton(tr("Stop here, keep this"))
         self.cancel_button = QPushButton(tr("Cancel"))
-        for button in (self.enhance_button, self.finish_button, self.cancel_button):
+        for button in (self.enhance_button, self.look_button, self.finish_button, self.cancel_button):
             button.setMinimumHeight(BUTTON_HEIGHT_PX)
         font = self.enhance_button.font()
         font.setBold(True)
@@ -219,6 +222,7 @@ class EnhanceDock(QgsDockWidget):
 
         buttons = QHBoxLayout()
         buttons.addWidget(self.enhance_button, 1)
+        buttons.addWidget(self.look_button)
         buttons.addWidget(self.finish_button, 1)
         buttons.addWidget(self.cancel_button)
         bottom = QVBoxLayout()
@@ -249,12 +253,14 @@ class EnhanceDock(QgsDockWidget):
         QgsProject.instance().crsChanged.connect(self._check_timer.start)
         QgsProject.instance().layersAdded.connect(self._suggest_layer)
         self.enhance_button.clicked.connect(self._start)
+        self.look_button.wanted.connect(self._look)
         self.finish_button.clicked.connect(self._finish)
         self.cancel_button.clicked.connect(self._cancel)
         self.preview_box.toggled.connect(self.live_preview.set_shown)
         self.live_preview.refused.connect(self._on_preview_refused)
         self._controller.progressed.connect(self._on_progressed)
         self._controller.finished.connect(self._on_finished)
+        self._controller.looked.connect(self._on_looked)
         self._controller.failed.connect(self._on_failed)
         self._controller.cancelled.connect(self._on_cancelled)
         self._on_method_changed()
@@ -302,6 +308,18 @@ class EnhanceDock(QgsDockWidget):
         except CannotEnhance as problem:
             self._show_problem(str(problem))
             return
+        self._on_started()
+
+    def _look(self) -> None:
+        visible = QgsReferencedRectangle(self._canvas.extent(), self._canvas.mapSettings().destinationCrs())
+        try:
+            self._controller.look(self.request(), visible)
+        except CannotEnhance as problem:
+            self.notice.say(str(problem))
+        else:
+            self._on_started()
+
+    def _on_started(self) -> None:
         self._on_progressed(tr("Starting"), 0.0)
         self._show_running(is_running=True)
 
@@ -334,6 +352,10 @@ class EnhanceDock(QgsDockWidget):
         else:
             messages.say_done(self._message_bar, layer.name(), result.summary)
 
+    def _on_looked(self) -> None:
+        self._show_running(is_running=False)
+        self._check_timer.start()
+
     def _add(self, result: EnhanceResult) -> None:
         try:
             self._controller.add(result)
@@ -358,6 +380,7 @@ class EnhanceDock(QgsDockWidget):
             button.setVisible(is_running)
             button.setEnabled(is_running)
         self.enhance_button.setVisible(not is_running)
+        self.look_button.setVisible(not is_running)
         self.notice.setVisible(not is_running and bool(self.notice.sentence))
 
     def _show_problem(self, sentence: str) -> None:

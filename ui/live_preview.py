@@ -1,4 +1,4 @@
-"""Shows on the map how the result grows, until the result itself is there."""
+"""Shows on the map how the result grows, until the result itself is there; a quick look stays until it is dismissed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ class LivePreview(QObject):
     """Keeps the controller's preview on the canvas while there is one.
 
     Signals:
+        gone: the preview was taken off the map.
         refused: one sentence that says why there is no preview; "" at the start of a run that has one.
     """
 
+    gone = pyqtSignal()
     refused = pyqtSignal(str)
 
     def __init__(self, controller: EnhanceController, canvas: QgsMapCanvas, parent: Optional[QObject] = None) -> None:
@@ -64,6 +66,7 @@ class LivePreview(QObject):
         item, self._item = self._item, None
         if item is not None:
             item.remove()
+            self.gone.emit()
 
     def release(self) -> None:
         """Let go of everything outside."""

@@ -6,11 +6,13 @@ from typing import Any, Optional
 
 from qgis.core import QgsCoordinateTransform, QgsCsException, QgsPointXY, QgsProject, QgsReferencedRectangle
 from qgis.gui import QgsMapCanvas, QgsMapCanvasItem
-from qgis.PyQt.QtCore import QPointF, QRectF
-from qgis.PyQt.QtGui import QImage, QPainter, QPolygonF, QTransform
+from qgis.PyQt.QtCore import QPointF, QRectF, Qt
+from qgis.PyQt.QtGui import QImage, QPainter, QPalette, QPen, QPolygonF, QTransform
 
 # Above the map, below rubber bands, vertex markers and what other plugins put there.
 Z_VALUE = -5.0
+# A picture that is no layer has a frame, so that nobody takes it for one.
+FRAME_PX = 2
 # An extent whose edges bend farther than this part of its size in the map's CRS is no quadrangle there.
 MOST_BENT = 0.02
 
@@ -88,7 +90,7 @@ class PreviewItem(QgsMapCanvasItem):
 
     def boundingRect(self) -> QRectF:  # noqa: N802, Qt's name
         """Return what the quadrangle covers."""
-        return self._quad.boundingRect()
+        return self._quad.boundingRect().adjusted(-FRAME_PX, -FRAME_PX, FRAME_PX, FRAME_PX)
 
     def paint(self, painter: QPainter, *_options: Any) -> None:
         """Draw the image into the quadrangle, or nothing."""
@@ -104,6 +106,9 @@ class PreviewItem(QgsMapCanvasItem):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self._is_shrunk())
         painter.drawImage(QPointF(0, 0), self.image)
         painter.restore()
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(self._canvas.palette().color(QPalette.ColorRole.Highlight), FRAME_PX))
+        painter.drawPolygon(self._quad)
 
     def _is_shrunk(self) -> bool:
         return self.image is not None and self._quad.boundingRect().width() < self.image.width()
