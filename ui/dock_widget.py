@@ -42,6 +42,7 @@ from .optional_row import OptionalRow
 from .placeholder import ReadablePlaceholder
 from .quick_look_button import QuickLookButton
 from .resolution_box import ResolutionBox
+from .result_panel import ResultPanel
 from .wrapping_label import WrappingLabel
 
 ICON_FILE = Path(__file__).resolve().parent / "icons" / "headland.svg"
@@ -103,6 +104,7 @@ class EnhanceDock(QgsDockWidget):
         """Let go of everything outside of the dock; before it is deleted."""
         self._check_timer.stop()
         self.live_preview.release()
+        self.result_panel.release()
         self.extent_row.release()
         self.resolution_box.release()
         QgsProject.instance().crsChanged.disconnect(self._check_timer.start)
@@ -140,6 +142,7 @@ class EnhanceDock(QgsDockWidget):
         self.output_box.lineEdit().setPlaceholderText(tr("Temporary file"))
         ReadablePlaceholder(self.output_box.lineEdit())
         self.advanced_box = AdvancedBox()
+        self.result_panel = ResultPanel(canvas)
         self.size_label = WrappingLabel()
         self.estimate_label = WrappingLabel()
         self.notice = Notice()
@@ -212,6 +215,7 @@ class EnhanceDock(QgsDockWidget):
         settings_layout = QVBoxLayout(settings)
         settings_layout.addLayout(form)
         settings_layout.addWidget(self.advanced_box)
+        settings_layout.addWidget(self.result_panel)
         settings_layout.addStretch(1)
         scroll_area = QScrollArea()
         scroll_area.setWidgetResizable(True)
@@ -346,6 +350,7 @@ class EnhanceDock(QgsDockWidget):
         self._show_running(is_running=False)
         # The run has taught something about the next one.
         self._check_timer.start()
+        self.result_panel.show_result(layer_id)
         layer = QgsProject.instance().mapLayer(layer_id)
         if layer is None:
             messages.say_kept(self._message_bar, result.output, lambda: self._add(result))

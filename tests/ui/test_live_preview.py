@@ -46,9 +46,12 @@ def wait_for_picture(window: Window, qtbot: QtBot) -> PreviewItem:
 
 
 def wait_for_map(window: Window, qtbot: QtBot) -> None:
-    window.canvas.refresh()
+    # What is being drawn already may be of before.
+    window.canvas.stopRendering()
+    with qtbot.waitSignal(window.canvas.mapCanvasRefreshed, timeout=TIMEOUT_MS):
+        window.canvas.refresh()
     qtbot.waitUntil(lambda: not window.canvas.isDrawing(), timeout=TIMEOUT_MS)
-    qtbot.wait(300)
+    qtbot.wait(50)
 
 
 def colour_at(window: Window, point: QgsPointXY) -> QColor:
