@@ -36,6 +36,7 @@ from .preview import Preview
 from .progress import BadInput, OnStep, Progress, ReportProgress
 from .scene import Scene, Tile
 from .sensors import is_known, mtf_at_nyquist
+from .sharpness import SharpnessMeter
 from .stopping import Stopped, fill, stop_at
 from .tiling import LARGEST_CORE_PX, MARGIN_PX, TileWindow, margin_for, plan_tiles
 
@@ -134,7 +135,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
             scene = plan.fit(scene, progress.step)
     tiles, stopped = _run_in_memory(scene, plan, output, progress, fit_share)
     with progress.timed("consistency"):
-        figures = _judge(scene, tiles, output, progress)
+        figures, times_sharper = _judge(scene, tiles, output, progress)
     return {
         "models": list(plan.models),
         **({"dip": plan.settings} if plan.settings else {}),
@@ -145,6 +146,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         "mtf_assumed": list(mtf),
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
         "consistency": figures,
+        "edges_times_sharper": times_sharper,
         "seconds": {stage: round(seconds, 3) for stage, seconds in progress.seconds.items()},
     }
 
@@ -305,17 +307,19 @@ def _run_tiles(
 
 def _judge(
     scene: Scene, tiles: tuple[TileWindow, ...], output: NDArray[np.floating[Any]], progress: Progress
-) -> dict[str, Any]:
-    """Degrade the blended result again and compare it with the input."""
-    meter = ConsistencyMeter(scene.bands)
+) -> tuple[dict[str, Any], float | None]:
+    """Degrade the blended result again and compare it with the input; and see how much steeper its edges are."""
+    meter, sharpness = ConsistencyMeter(scene.bands), SharpnessMeter()
     progress.enter("Comparing the result with the input", 0.98, 1.0)
     for number, window in enumerate(tiles):
         progress.step(number, len(tiles))
         tile = scene.tile(window)
         rows, columns = window.high_res_slices(scene.scale)
         result = torch.from_numpy(scene.levels(np.array(output[:, rows, columns], dtype=np.float64)))
-        degraded = scene.digital(tile.forward_model.degrade(result.to(scene.device)))
+        result = result.to(scene.device)
+        degraded = scene.digital(tile.forward_model.degrade(result))
         measured = scene.digital(tile.low_res)
         core = (slice(None), *window.core_slices)
         meter.add(torch.from_numpy(degraded[core]), torch.from_numpy(measured[core]), tile.valid[core].cpu())
-    return asdict(meter.figures(scene.noise_in_digital_numbers))
+        sharpness.add(result, tile.low_res, tile.valid, window.core_slices)
+    return asdict(meter.figures(scene.noise_in_digital_numbers)), sharpness.times_sharper()

@@ -350,7 +350,7 @@ class EnhanceDock(QgsDockWidget):
         self._show_running(is_running=False)
         # The run has taught something about the next one.
         self._check_timer.start()
-        self.result_panel.show_result(layer_id)
+        self.result_panel.show_result(result, layer_id)
         layer = QgsProject.instance().mapLayer(layer_id)
         if layer is None:
             messages.say_kept(self._message_bar, result.output, lambda: self._add(result))

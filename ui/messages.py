@@ -67,9 +67,14 @@ def say_failed(bar: QgsMessageBar, sentence: str, details: str) -> None:
 
 def show_details(sentence: str, details: str, parent: QWidget) -> QgsMessageViewer:
     """Open a window with the text for a bug report; it deletes itself when closed."""
+    return show_text(tr("Headland: details"), f"{sentence}\n\n{details}", parent)
+
+
+def show_text(title: str, text: str, parent: QWidget) -> QgsMessageViewer:
+    """Open a window with a text; it deletes itself when closed."""
     # Without a parent it would be gone with Python's last reference to it.
     viewer = QgsMessageViewer(parent)
-    viewer.setTitle(tr("Headland: details"))
-    viewer.setMessageAsPlainText(f"{sentence}\n\n{details}")
+    viewer.setTitle(title)
+    viewer.setMessageAsPlainText(text)
     viewer.showMessage(False)
     return viewer

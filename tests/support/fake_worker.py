@@ -99,7 +99,15 @@ def main() -> None:
     if behaviour != "no result":
         np.save(folder / "output.npy", result(folder, behaviour))
     stopped = {"stopped": {"share_done": 0.375, "rest": "enlarged"}} if behaviour == "obedient" else {}
-    say(event="finished", report={"consistency": {"rmse": [0.0]}, "seconds": {"pretending": 0.1}, **stopped})
+    say(
+        event="finished",
+        report={
+            "consistency": {"rmse": [0.0], "rmse_over_noise": [0.9]},
+            "edges_times_sharper": 1.6,
+            "seconds": {"pretending": 0.1},
+            **stopped,
+        },
+    )
 
 
 if __name__ == "__main__":
