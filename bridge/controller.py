@@ -6,7 +6,7 @@ import traceback
 from dataclasses import replace
 from typing import Optional
 
-from qgis.core import QgsApplication, QgsProject, QgsReferencedRectangle
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsReferencedRectangle
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtGui import QImage
 
@@ -14,6 +14,7 @@ from .enhance import EnhanceResult
 from .plan import CannotEnhance
 from .prepare import prepare
 from .preview import NoPreview, PreviewPainter
+from .provenance import describe_layer
 from .quick_look import discard, quick_look_request
 from .request import EnhanceRequest
 from .result_layer import add_result
@@ -114,7 +115,7 @@ class EnhanceController(QObject):
         """
         if not result.output.exists():
             raise CannotEnhance(f"The result in {result.output} is gone; enhance the extent again.")
-        return str(add_result(result.plan, result.output, QgsProject.instance()).name())
+        return str(_add(result).name())
 
     def close(self) -> None:
         """Cancel and wait until the worker is gone; no signal follows. For the plugin's unload."""
@@ -150,9 +151,16 @@ class EnhanceController(QObject):
         layer_id = ""
         try:
             if not self._has_project_changed:
-                layer_id = add_result(result.plan, result.output, QgsProject.instance()).id()
+                layer_id = _add(result).id()
         except Exception:  # noqa: BLE001, whoever waits for a signal must get one
             sentence = f"The result is kept in {result.output}, but could not be added to the map; add it yourself."
             self.failed.emit(sentence, traceback.format_exc())
         else:
             self.finished.emit(result, layer_id)
+
+
+def _add(result: EnhanceResult) -> QgsRasterLayer:
+    """Put a result onto the map, with what is known of it in its layer's metadata."""
+    layer = add_result(result.plan, result.output, QgsProject.instance())
+    describe_layer(layer, result.summary)
+    return layer

@@ -19,6 +19,7 @@ from .array_file import open_array
 from .estimating import estimate_plan, learn_from
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder, sweep
+from .provenance import tiff_items
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
 from .raster_source import SourceUnreadable, read_window
 from .report import StagedReport, compose_report, staged_report
@@ -153,7 +154,7 @@ def enhance(
         with _job_folder() as folder, staged_geotiff(plan.output) as raster, staged_report(plan.report) as report:
             _read(plan, run, folder)
             finished = _work(plan, run, folder, is_to_finish, on_preview)
-            _write(plan, run, folder, raster)
+            _write(plan, run, folder, raster, finished.report)
             seconds = {**run.seconds, "total": run.total_s}
             summary = compose_report(plan, run.started, finished.report, seconds, expected.seconds)
             report.write(summary)
@@ -214,10 +215,11 @@ def _work(
         return run_worker(plan.engine_python, folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
 
 
-def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff) -> None:
+def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff, worker_report: dict[str, Any]) -> None:
     """Turn the worker's array into the GeoTIFF."""
     phase = "Writing the result"
-    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, _notes(plan))
+    items = tiff_items(plan, run.started, worker_report)
+    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, items)
     with run.timed("write"):
         run.tell(phase, WORK_UNTIL)
         with open_array(folder / OUTPUT_FILE) as pixels, open_array(folder / VALID_FILE) as valid:
@@ -276,18 +278,6 @@ def _publish(raster: StagedGeotiff, report: StagedReport) -> None:
     except BaseException:
         report.take_back()
         raise
-
-
-def _notes(plan: EnhancePlan) -> dict[str, str]:
-    job = plan.job
-    return {
-        "TIFFTAG_SOFTWARE": f"Headland {headland_version()}",
-        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, enhanced x{job.scale}",
-        "HEADLAND_METHOD": job.method.value,
-        "HEADLAND_SCALE": str(job.scale),
-        "HEADLAND_PRESET": job.preset.value,
-        "HEADLAND_SEED": str(job.seed),
-    }
 
 
 def _sentence(error: OSError, plan: EnhancePlan) -> str:
