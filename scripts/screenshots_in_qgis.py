@@ -125,12 +125,30 @@ def run_and_picture(dock: QDockWidget) -> None:
     iface.mapCanvas().setExtent(VIEW)
     iface.mapCanvas().refresh()
     save(window, "4_done")
+    iface.messageBar().clearWidgets()
+    compare = dock.result_panel.compare_box
+    compare.swipe_button.click()
+    wait_until(lambda: compare.tool.item.has_picture)
+    save(window, "4_done_compare")
+    compare.swipe_button.click()
+
+
+def look_and_picture(dock: QDockWidget) -> None:
+    """Take a quick look at the middle of the map, and a picture of that."""
+    iface.mapCanvas().setExtent(WHOLE)
+    wait_until(dock.enhance_button.isEnabled)
+    dock.look_button.click()
+    wait_until(lambda: not dock.cancel_button.isVisible())
+    save(iface.mainWindow(), "1_ready_quick_look")
+    dock.look_button.click()
+    iface.mapCanvas().setExtent(VIEW)
 
 
 def picture_dock_alone(dock: QDockWidget) -> None:
     """Take pictures of the dock in all widths and states."""
     iface.messageBar().clearWidgets()
     dock.setFloating(True)
+    dock.resize(NARROW_PX, HEIGHT_PX)
     for name, width_px in (("narrow", NARROW_PX), ("wide", WIDE_PX)):
         dock.resize(width_px, HEIGHT_PX)
         dock.advanced_box.setCollapsed(True)
@@ -159,6 +177,7 @@ def take_pictures() -> None:
         iface.mapCanvas().setExtent(VIEW)
         wait_until(dock.enhance_button.isEnabled)
         save(iface.mainWindow(), "1_ready")
+        look_and_picture(dock)
         run_and_picture(dock)
         picture_dock_alone(dock)
         status = 0

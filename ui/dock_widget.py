@@ -36,10 +36,10 @@ from .advanced_box import AdvancedBox
 from .choice_box import ChoiceBox
 from .choices import methods, tr
 from .extent_row import ExtentRow
+from .file_widget import ReadableFileWidget
 from .live_preview import LivePreview
 from .notice import Notice
 from .optional_row import OptionalRow
-from .placeholder import ReadablePlaceholder
 from .quick_look_button import QuickLookButton
 from .resolution_box import ResolutionBox
 from .result_panel import ResultPanel
@@ -114,8 +114,8 @@ class EnhanceDock(QgsDockWidget):
         """Follow the theme."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.StyleChange:
-            for placeholder in self.findChildren(ReadablePlaceholder):
-                placeholder.restyle()
+            for box in self.findChildren(ReadableFileWidget):
+                box.restyle()
 
     def _make_controls(self, canvas: QgsMapCanvas) -> None:
         self.layer_box = QgsMapLayerComboBox()
@@ -135,12 +135,10 @@ class EnhanceDock(QgsDockWidget):
             button.setToolTip(tr("Pixels of the result are {} times smaller").format(factor))
             self.scale_buttons.addButton(button, factor)
         self.scale_buttons.button(SCALE_FACTORS[-1]).setChecked(True)
-        self.output_box = QgsFileWidget()
+        self.output_box = ReadableFileWidget(tr("Temporary file"))
         self.output_box.setStorageMode(QgsFileWidget.StorageMode.SaveFile)
         self.output_box.setFilter("GeoTIFF (*.tif *.tiff)")
         self.output_box.setDialogTitle(tr("Save the enhanced layer as"))
-        self.output_box.lineEdit().setPlaceholderText(tr("Temporary file"))
-        ReadablePlaceholder(self.output_box.lineEdit())
         self.advanced_box = AdvancedBox()
         self.result_panel = ResultPanel(canvas)
         self.size_label = WrappingLabel()
@@ -254,6 +252,8 @@ class EnhanceDock(QgsDockWidget):
         self.scale_buttons.idClicked.connect(self._check_timer.start)
         self.output_box.fileChanged.connect(self._check_timer.start)
         self.advanced_box.changed.connect(self._check_timer.start)
+        self.advanced_box.preset_row.chosen.connect(self._take_over)
+        self.advanced_box.preset_row.save_wanted.connect(self._save_preset)
         QgsProject.instance().crsChanged.connect(self._check_timer.start)
         QgsProject.instance().layersAdded.connect(self._suggest_layer)
         self.enhance_button.clicked.connect(self._start)
@@ -292,6 +292,15 @@ class EnhanceDock(QgsDockWidget):
     def _on_method_changed(self) -> None:
         self.method_label.setText(self.method_box.chosen.explanation)
         self._check_timer.start()
+
+    def _take_over(self, request: EnhanceRequest) -> None:
+        self.method_box.choose(request.method)
+        self.scale_buttons.button(request.scale).setChecked(True)
+        self.advanced_box.take_over(request)
+        self._check_timer.start()
+
+    def _save_preset(self) -> None:
+        self.advanced_box.preset_row.save(self.request())
 
     def _check(self) -> None:
         """Say what a click would give, or what stands in its way."""
