@@ -11,11 +11,9 @@ from qgis.PyQt.QtCore import QEvent, Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import (
     QButtonGroup,
-    QCheckBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
-    QProgressBar,
     QPushButton,
     QRadioButton,
     QScrollArea,
@@ -43,13 +41,13 @@ from .optional_row import OptionalRow
 from .quick_look_button import QuickLookButton
 from .resolution_box import ResolutionBox
 from .result_panel import ResultPanel
+from .run_box import RunBox
 from .wrapping_label import WrappingLabel
 
 ICON_FILE = Path(__file__).resolve().parent / "icons" / "headland.svg"
 
 # While the map is dragged, checks wait until it rests.
 CHECK_DELAY_MS = 150
-PROGRESS_STEPS = 1000
 # What the click is for stands out.
 BUTTON_HEIGHT_PX = 32
 
@@ -144,18 +142,13 @@ class EnhanceDock(QgsDockWidget):
         self.size_label = WrappingLabel()
         self.estimate_label = WrappingLabel()
         self.notice = Notice()
-        self.phase_label = WrappingLabel()
-        self.progress_bar = QProgressBar()
-        self.progress_bar.setRange(0, PROGRESS_STEPS)
-        self.preview_box = QCheckBox(tr("Show on the map"))
-        self.preview_box.setChecked(True)
-        self.no_preview_label = WrappingLabel()
         self.enhance_button = QPushButton(QIcon(str(ICON_FILE)), tr("Enhance extent"))
         self.enhance_button.setDefault(True)
         self.look_button = QuickLookButton(self._controller, self.live_preview)
-        self.finish_button = QPushButton(tr("Stop here, keep this"))
-        self.cancel_button = QPushButton(tr("Cancel"))
-        for button in (self.enhance_button, self.look_button, self.finish_button, self.cancel_button):
+        self.run_box = RunBox(self._controller, self.live_preview, BUTTON_HEIGHT_PX)
+        self.phase_label, self.progress_bar = self.run_box.phase_label, self.run_box.progress_bar
+        self.cancel_button = self.run_box.cancel_button
+        for button in (self.enhance_button, self.look_button):
             button.setMinimumHeight(BUTTON_HEIGHT_PX)
         font = self.enhance_button.font()
         font.setBold(True)
@@ -174,19 +167,7 @@ class EnhanceDock(QgsDockWidget):
                 tr("What it takes on this computer; every finished run makes the next estimate better"),
             ),
             (self.output_box, tr("Save to"), tr("Where the GeoTIFF goes; empty for a temporary file")),
-            (self.progress_bar, tr("Progress"), tr("How much of the work is done")),
-            (
-                self.preview_box,
-                tr("Show on the map"),
-                tr("Draw what is done so far over the map, in the layer’s colours"),
-            ),
             (self.enhance_button, tr("Enhance extent"), tr("Make a sharper copy of the extent and add it to the map")),
-            (
-                self.finish_button,
-                tr("Stop here, keep this"),
-                tr("End now with what is done; what is not begun is sharpened or enlarged in a quick way"),
-            ),
-            (self.cancel_button, tr("Cancel"), tr("Stop; nothing is added and no file is left")),
         )
         for widget, name, tip in tips:
             widget.setAccessibleName(name)
@@ -225,11 +206,9 @@ class EnhanceDock(QgsDockWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.enhance_button, 1)
         buttons.addWidget(self.look_button)
-        buttons.addWidget(self.finish_button, 1)
-        buttons.addWidget(self.cancel_button)
         bottom = QVBoxLayout()
         bottom.setContentsMargins(9, 0, 9, 9)
-        for widget in (self.notice, self.phase_label, self.progress_bar, self.preview_box, self.no_preview_label):
+        for widget in (self.notice, self.run_box):
             bottom.addWidget(widget)
         bottom.addLayout(buttons)
 
@@ -258,11 +237,6 @@ class EnhanceDock(QgsDockWidget):
         QgsProject.instance().layersAdded.connect(self._suggest_layer)
         self.enhance_button.clicked.connect(self._start)
         self.look_button.wanted.connect(self._look)
-        self.finish_button.clicked.connect(self._finish)
-        self.cancel_button.clicked.connect(self._cancel)
-        self.preview_box.toggled.connect(self.live_preview.set_shown)
-        self.live_preview.refused.connect(self._on_preview_refused)
-        self._controller.progressed.connect(self._on_progressed)
         self._controller.finished.connect(self._on_finished)
         self._controller.looked.connect(self._on_looked)
         self._controller.failed.connect(self._on_failed)
@@ -321,7 +295,7 @@ class EnhanceDock(QgsDockWidget):
         except CannotEnhance as problem:
             self._show_problem(str(problem))
             return
-        self._on_started()
+        self._show_running(is_running=True)
 
     def _look(self) -> None:
         visible = QgsReferencedRectangle(self._canvas.extent(), self._canvas.mapSettings().destinationCrs())
@@ -330,30 +304,7 @@ class EnhanceDock(QgsDockWidget):
         except CannotEnhance as problem:
             self.notice.say(str(problem))
         else:
-            self._on_started()
-
-    def _on_started(self) -> None:
-        self._on_progressed(tr("Starting"), 0.0)
-        self._show_running(is_running=True)
-
-    def _finish(self) -> None:
-        self.finish_button.setEnabled(False)
-        self.phase_label.setText(tr("Finishing what was begun"))
-        self._controller.finish()
-
-    def _cancel(self) -> None:
-        self.finish_button.setEnabled(False)
-        self.cancel_button.setEnabled(False)
-        self.phase_label.setText(tr("Cancelling"))
-        self._controller.cancel()
-
-    def _on_progressed(self, phase: str, fraction: float) -> None:
-        self.phase_label.setText(phase)
-        self.progress_bar.setValue(int(fraction * PROGRESS_STEPS))
-
-    def _on_preview_refused(self, sentence: str) -> None:
-        self.no_preview_label.setText(sentence)
-        self.preview_box.setEnabled(not sentence)
+            self._show_running(is_running=True)
 
     def _on_finished(self, result: EnhanceResult, layer_id: str) -> None:
         self._show_running(is_running=False)
@@ -386,13 +337,10 @@ class EnhanceDock(QgsDockWidget):
 
     def _show_running(self, *, is_running: bool) -> None:
         self._settings.setEnabled(not is_running)
-        self.phase_label.setVisible(is_running)
-        self.progress_bar.setVisible(is_running)
-        self.preview_box.setVisible(is_running)
-        self.no_preview_label.setVisible(is_running and bool(self.no_preview_label.text()))
-        for button in (self.finish_button, self.cancel_button):
-            button.setVisible(is_running)
-            button.setEnabled(is_running)
+        if is_running:
+            self.run_box.begin()
+        else:
+            self.run_box.end()
         self.enhance_button.setVisible(not is_running)
         self.look_button.setVisible(not is_running)
         self.notice.setVisible(not is_running and bool(self.notice.sentence))

@@ -127,10 +127,10 @@ def test_while_it_runs_the_map_shows_what_is_done_in_the_layers_colours(
     window.canvas.setLayers([])
     wait_for_map(window, qtbot)
     assert [colour_at(window, place) for place in places] == before
-    Person(qtbot).click(dock.preview_box)
+    Person(qtbot).click(dock.run_box.preview_box)
     qtbot.wait(100)
     assert colour_at(window, places[0]) == window.canvas.canvasColor()
-    Person(qtbot).click(dock.preview_box)
+    Person(qtbot).click(dock.run_box.preview_box)
     qtbot.wait(100)
     assert colour_at(window, places[0]) == before[0]
     # A map in another CRS takes it along.
@@ -150,7 +150,7 @@ def test_it_makes_way_for_the_result(
     add_layer(bands=3)
     start(dock, qtbot)
     wait_for_picture(window, qtbot)
-    Person(qtbot).click(dock.finish_button)
+    Person(qtbot).click(dock.run_box.finish_button)
     qtbot.waitUntil(dock.enhance_button.isVisible, timeout=TIMEOUT_MS)
     assert len(QgsProject.instance().mapLayers()) == 2
     window.canvas.refresh()
@@ -203,13 +203,13 @@ def test_why_there_is_no_preview_is_said_beside_the_progress(
     assert layer.renderer().usesBands()[:3] == [1, 2, 3]
     dock.advanced_box.bands_box.setItemCheckState(3, Qt.CheckState.Checked)
     start(dock, qtbot)
-    assert dock.no_preview_label.isVisible()
-    assert dock.no_preview_label.text() == "No preview: the layer’s style shows a band that is not enhanced."
-    assert not dock.preview_box.isEnabled()
+    assert dock.run_box.no_preview_label.isVisible()
+    assert dock.run_box.no_preview_label.text() == "No preview: the layer’s style shows a band that is not enhanced."
+    assert not dock.run_box.preview_box.isEnabled()
     assert previews(window) == []
     Person(qtbot).click(dock.cancel_button)
     qtbot.waitUntil(dock.enhance_button.isVisible)
-    assert not dock.no_preview_label.isVisible()
+    assert not dock.run_box.no_preview_label.isVisible()
 
 
 class Heartbeat:

@@ -40,7 +40,7 @@ def look(dock: EnhanceDock, qtbot: QtBot) -> None:
     Person(qtbot).click(dock.look_button)
     assert dock.cancel_button.isVisible()
     qtbot.waitUntil(lambda: dock.live_preview.has_picture, timeout=TIMEOUT_MS)
-    Person(qtbot).click(dock.finish_button)
+    Person(qtbot).click(dock.run_box.finish_button)
     qtbot.waitUntil(dock.enhance_button.isVisible, timeout=TIMEOUT_MS)
 
 
