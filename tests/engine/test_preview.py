@@ -158,20 +158,20 @@ def test_it_is_written_seldom_and_only_if_it_has_changed(watch: Watch, small_til
     assert before >= 2
 
 
-def test_a_small_extent_is_on_the_map_within_a_second(watch: Watch) -> None:
-    numbers = np.tile(fields(128, 128), (1, 1, 1))
-    times: list[float] = []
+def test_the_first_picture_of_a_small_extent_takes_less_than_a_second_of_one_core(watch: Watch) -> None:
+    # What torch and the PSF's factors take once.
+    watch.run(replace(JOB, method=Method.ANCHOR), fields(16, 16))
+    watch.pictures.clear()
+    # Of the processor: other programs may have it too.
+    times_s: list[float] = []
 
     def is_cancelled() -> bool:
-        times.append(time.monotonic())
+        times_s.append(time.process_time())
         return bool(watch.pictures)
 
-    watch.run(replace(JOB, method=Method.ANCHOR), numbers[:, :16, :16])
-    watch.pictures.clear()
-    times.clear()
     with pytest.raises(Cancelled):
-        watch.run(replace(JOB, scale=4), numbers, is_cancelled=is_cancelled)
-    assert times[-1] - times[0] < 1.0
+        watch.run(replace(JOB, scale=4), fields(128, 128), is_cancelled=is_cancelled)
+    assert times_s[-1] - times_s[0] < 1.0
 
 
 def test_without_memory_for_the_first_picture_the_job_goes_on(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,6 +135,20 @@ def test_the_strength_mixes_result_and_source_without_touching_the_file(
             assert abs(one - other / 2) <= 1.5
 
 
+def test_a_dock_that_is_let_go_of_in_mid_comparison_leaves_the_map_as_before(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    before = len(window.canvas.scene().items())
+    compare(dock, window, qtbot)
+    dock.result_panel.compare_box.release()
+    assert len(window.canvas.scene().items()) == before
+    assert window.canvas.mapTool() is window.pan_tool
+    window.canvas.zoomIn()
+    qtbot.wait(300)
+    # The fixture lets go of the dock once more.
+    dock.result_panel.compare_box = type(dock.result_panel.compare_box)(window.canvas)
+
+
 @pytest.mark.parametrize("end", ["button", "other tool", "remove", "clear"])
 def test_however_it_ends_the_map_is_as_before(
     dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot, end: str
