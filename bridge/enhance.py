@@ -14,11 +14,12 @@ from typing import Any, Callable, Optional
 
 from ..engine.array_file import open_array
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
-from ..engine.events import Event, Progress, Started
-from ..engine.job import OUTPUT_FILE, VALID_FILE
+from ..engine.events import Event, Finished, Preview, Progress, Started
+from ..engine.job import OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
 from .estimating import estimate_plan, learn_download_from, learn_from
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder, sweep
+from .provenance import tiff_items
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
 from .raster_source import SourceUnreadable, read_window
 from .report import StagedReport, compose_report, staged_report
@@ -126,13 +127,21 @@ class _Run:
 
 
 def enhance(
-    plan: EnhancePlan, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]
+    plan: EnhancePlan,
+    on_progress: Callable[[str, float], None],
+    is_cancelled: Callable[[], bool],
+    is_to_finish: Callable[[], bool] = lambda: False,
+    on_preview: Callable[[Path], None] = lambda _file: None,
 ) -> EnhanceResult:
     """Carry out ``plan``.
 
     Args:
         on_progress: told a short sentence and the fraction done, from 0 to 1, on the calling thread.
         is_cancelled: asked often, on the calling thread.
+        is_to_finish: asked as often; once true, the work ends early with the best so far, and the result's summary
+            says so (``stopped``).
+        on_preview: given ``preview.npy``, on the calling thread, each time that the worker has drawn what is done so
+            far. It does so if the plan's job asks for it. The file may change or go once the call is over.
 
     Raises:
         EnhanceCancelled: soon after ``is_cancelled`` turned true.
@@ -144,15 +153,13 @@ def enhance(
         expected = estimate_plan(plan)
         with _job_folder() as folder, staged_geotiff(plan.output) as raster, staged_report(plan.report) as report:
             _read(plan, run, folder)
-            run.start_engine()
-            with run.timed("engine"):
-                finished = run_worker(plan.engine_python, folder, run.on_event, run.is_cancelled)
-            _write(plan, run, folder, raster)
+            finished = _work(plan, run, folder, is_to_finish, on_preview)
+            _write(plan, run, folder, raster, finished.report)
             seconds = {**run.seconds, "total": run.total_s}
             summary = compose_report(plan, run.started, finished.report, seconds, expected.seconds)
             report.write(summary)
             _publish(raster, report)
-        if run.started is not None:
+        if run.started is not None and "stopped" not in finished.report:
             learn_from(plan, run.started, run.start_s, run.seconds["engine"] - run.start_s)
         learn_download_from(plan, run.seconds["read"])
     except WorkerCancelled as error:
@@ -189,10 +196,31 @@ def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
             read_window(plan.source, plan.window, plan.bands, folder, tell)
 
 
-def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff) -> None:
+def _work(
+    plan: EnhancePlan,
+    run: _Run,
+    folder: Path,
+    is_to_finish: Callable[[], bool],
+    on_preview: Callable[[Path], None],
+) -> Finished:
+    """Run the worker."""
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Preview):
+            on_preview(folder / PREVIEW_FILE)
+        else:
+            run.on_event(event)
+
+    run.start_engine()
+    with run.timed("engine"):
+        return run_worker(plan.engine_python, folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
+
+
+def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff, worker_report: dict[str, Any]) -> None:
     """Turn the worker's array into the GeoTIFF."""
     phase = "Writing the result"
-    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, _notes(plan), plan.is_cloud_optimised)
+    items = tiff_items(plan, run.started, worker_report)
+    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, items, plan.is_cloud_optimised)
     with run.timed("write"):
         run.tell(phase, WORK_UNTIL)
         with open_array(folder / OUTPUT_FILE) as pixels, open_array(folder / VALID_FILE) as valid:
@@ -251,18 +279,6 @@ def _publish(raster: StagedGeotiff, report: StagedReport) -> None:
     except BaseException:
         report.take_back()
         raise
-
-
-def _notes(plan: EnhancePlan) -> dict[str, str]:
-    job = plan.job
-    return {
-        "TIFFTAG_SOFTWARE": f"Headland {headland_version()}",
-        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, enhanced x{job.scale}",
-        "HEADLAND_METHOD": job.method.value,
-        "HEADLAND_SCALE": str(job.scale),
-        "HEADLAND_PRESET": job.preset.value,
-        "HEADLAND_SEED": str(job.seed),
-    }
 
 
 def _sentence(error: OSError, plan: EnhancePlan) -> str:

@@ -28,7 +28,7 @@ LARGEST_MEASUREMENT = 1e30
 
 _KEPT_DOMAINS = ("", "IMAGERY")
 # What describes the old file's pixels or layout and not the measurement.
-_DROPPED_ITEMS = ("STATISTICS_", "AREA_OR_POINT", "TIFFTAG_", "OVR_", "LAYER_TYPE", "RepresentationType")
+_DROPPED_ITEMS = ("STATISTICS_", "HEADLAND_", "AREA_OR_POINT", "TIFFTAG_", "OVR_", "LAYER_TYPE", "RepresentationType")
 
 Metadata = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 Number = Union[int, float]

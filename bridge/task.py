@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Optional
 
 from qgis.core import QgsTask
 from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtGui import QImage
 
 from .enhance import EnhanceCancelled, EnhanceFailed, EnhanceResult, enhance
 from .plan import EnhancePlan
+from .preview import PreviewPainter
 
 
 class EnhanceTask(QgsTask):
     """Carries out one plan in the background.
 
-    After it ended, exactly one of these holds: ``result`` is set; ``failure`` is set; it was cancelled.
+    ``finish_early`` has it end with the best so far. After it ended, exactly one of these holds: ``result`` is set;
+    ``failure`` is set; it was cancelled.
 
     Signals:
         progressed: phase in words, fraction done from 0 to 1.
+        previewed: QImage of the extent as far as it is done, in the layer's own colours.
     """
 
     progressed = pyqtSignal(str, float)
+    previewed = pyqtSignal(QImage)
 
-    def __init__(self, plan: EnhancePlan) -> None:
+    def __init__(self, plan: EnhancePlan, painter: Optional[PreviewPainter] = None) -> None:
         super().__init__(f"Enhance {plan.source_name}", QgsTask.Flag.CanCancel)
         self.plan = plan
         self.result: Optional[EnhanceResult] = None
         self.failure: Optional[EnhanceFailed] = None
+        self._painter = painter
+        self._is_to_finish = threading.Event()
         self._has_begun = threading.Event()
         self._has_ended = threading.Event()
 
@@ -35,7 +43,7 @@ class EnhanceTask(QgsTask):
         """Do the work, in the task's thread."""
         self._has_begun.set()
         try:
-            self.result = enhance(self.plan, self._tell, self.isCanceled)
+            self.result = enhance(self.plan, self._tell, self.isCanceled, self._is_to_finish.is_set, self._preview)
         except EnhanceCancelled:
             return False
         except EnhanceFailed as failure:
@@ -44,6 +52,10 @@ class EnhanceTask(QgsTask):
         finally:
             self._has_ended.set()
         return True
+
+    def finish_early(self) -> None:
+        """Ask the work to end with the best so far; from any thread."""
+        self._is_to_finish.set()
 
     def wait_for_end(self, timeout_s: float) -> bool:
         """Block until ``run`` is over; a task that has not begun counts as over. Return whether it is.
@@ -55,3 +67,13 @@ class EnhanceTask(QgsTask):
     def _tell(self, phase: str, fraction: float) -> None:
         self.setProgress(100.0 * fraction)
         self.progressed.emit(phase, fraction)
+
+    def _preview(self, file: Path) -> None:
+        if self._painter is None:
+            return
+        try:
+            image = self._painter.paint(file)
+        except (OSError, ValueError, RuntimeError):
+            # A picture less; the work does not depend on it.
+            return
+        self.previewed.emit(image)

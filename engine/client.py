@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Callable, Optional, Union
 
 from .environment import NO_CONSOLE_WINDOW, child_environment
-from .events import Cancelled, Event, Failed, FailureKind, Finished, NotAnEvent, Progress, Started, decode
+from .events import Cancelled, Event, Failed, FailureKind, Finished, NotAnEvent, Preview, Progress, Started, decode
 from .job import OUTPUT_FILE
 
 WORKER_SCRIPT = Path(__file__).with_name("worker.py")
@@ -72,7 +72,7 @@ def run_worker(  # noqa: PLR0913, the last ones are seldom given
     Args:
         engine_python: the Python of the engine environment.
         job_folder: holds the job as :mod:`headland.engine.job` describes; gains ``worker.log``.
-        on_event: told of Started and Progress, on the calling thread.
+        on_event: told of Started, Progress and Preview, on the calling thread.
         is_cancelled: asked at least every 0.1 s, on the calling thread.
         is_to_finish: asked as often; once true, the worker is told to end early with the result so far.
         silence_limit_s: how long the worker may say nothing before it counts as hanging.
@@ -133,7 +133,7 @@ def _relay(
                 raise _unintelligible() from None
             continue
         last_heard = time.monotonic()
-        if isinstance(event, (Started, Progress)):
+        if isinstance(event, (Started, Progress, Preview)):
             has_started = True
             on_event(event)
         else:

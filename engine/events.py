@@ -34,6 +34,11 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """``preview.npy`` is there, or there anew."""
+
+
+@dataclass(frozen=True)
 class Finished:
     """``output.npy`` is whole. ``report`` is the worker's part of REPORT: plain JSON values."""
 
@@ -54,11 +59,12 @@ class Failed:
     details: str = ""
 
 
-Event = Union[Started, Progress, Finished, Cancelled, Failed]
+Event = Union[Started, Progress, Preview, Finished, Cancelled, Failed]
 
 _EVENT_TYPES = {
     "started": Started,
     "progress": Progress,
+    "preview": Preview,
     "finished": Finished,
     "cancelled": Cancelled,
     "failed": Failed,

@@ -1,8 +1,8 @@
 """The job folder: the contract between QGIS and the worker process.
 
 A job is a private folder that holds ``job.json`` (a :class:`Job`), ``input.npy`` and ``valid.npy``.
-The worker adds ``output.npy``. Both sides read and write arrays window by window (:mod:`.array_file`), so their size is
-bounded by the disk and not by memory.
+The worker adds ``output.npy``, and ``preview.npy`` while it works if the job asks for it. Both sides read and write
+arrays window by window (:mod:`.array_file`), so their size is bounded by the disk and not by memory.
 
 ======================  ===========================================  ==========================
 file                    shape                                        values
@@ -10,6 +10,8 @@ file                    shape                                        values
 ``input.npy``           (band, row, column)                          the source's own digital numbers
 ``valid.npy``           (band, row, column), bool                    True = valid
 ``output.npy``          (band, row x scale, column x scale), float   digital numbers, not rounded
+``preview.npy``         (band, row, column), float32, some bands     digital numbers, no number where
+                                                                     nothing is known yet or valid
 ======================  ===========================================  ==========================
 """
 
@@ -27,6 +29,7 @@ JOB_FILE = "job.json"
 INPUT_FILE = "input.npy"
 VALID_FILE = "valid.npy"
 OUTPUT_FILE = "output.npy"
+PREVIEW_FILE = "preview.npy"
 
 SCALE_FACTORS = (2, 4)
 LARGEST_SEED = 2**31 - 1
@@ -83,6 +86,7 @@ class Job:
         mtf_at_nyquist: from SMALLEST_MTF to LARGEST_MTF, used only with ``Sensor.CUSTOM``.
         band_names: one per band of ``input.npy``, as the source names them ("" where it does not).
         model: the user's own Decrappify model, an ONNX file with its card beside it; None for the shipped one.
+        preview_bands: 0-based, those that ``preview.npy`` shows; empty for no preview. They have no say in the result.
         pixel_size_m: ground size (x, y) of an input pixel in metres, or None where it is unknown.
     """
 
@@ -96,12 +100,15 @@ class Job:
     mtf_at_nyquist: Optional[float] = None
     pixel_size_m: Optional[tuple[float, float]] = None
     model: Optional[str] = None
+    preview_bands: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.scale not in SCALE_FACTORS:
             raise JobError(f"The scale factor is {self.scale}; it must be 2 or 4.")
         if not self.band_names:
             raise JobError("The job names no band; it needs at least one.")
+        if not all(0 <= band < len(self.band_names) for band in self.preview_bands):
+            raise JobError(f"The preview is to show the bands {self.preview_bands} of {len(self.band_names)}.")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise JobError(f"The seed is {self.seed}; it must lie between 0 and {LARGEST_SEED}.")
         if self.sensor is Sensor.CUSTOM and self.mtf_at_nyquist is None:
@@ -145,6 +152,7 @@ class Job:
             device=Device(content.pop("device")),
             sensor=Sensor(content.pop("sensor")),
             band_names=tuple(content.pop("band_names")),
+            preview_bands=tuple(content.pop("preview_bands", ())),
             pixel_size_m=None if pixel_size is None else (float(pixel_size[0]), float(pixel_size[1])),
             **content,
         )

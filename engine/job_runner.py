@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .events import Cancelled, Event, Failed, FailureKind, Finished, Progress, Started, encode
+from .events import Preview as PreviewWritten
 from .job import INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError
 from .memory import is_out_of_memory
 from .progress import BadInput
@@ -22,6 +23,7 @@ from .progress import Cancelled as JobCancelled
 
 if TYPE_CHECKING:
     from .array_file import ArrayFile
+    from .preview import Preview
 
 PARTIAL_OUTPUT_FILE = "output.partial.npy"
 # QGIS redraws its progress at most this often.
@@ -105,6 +107,13 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
 
     reporter.emit(Started(device=describe(choose_device(job.device)), versions=versions))
     low_res, valid = open_inputs(job_folder, job)
+    preview = _preview(job_folder, job, reporter)
+
+    def tell(phase: str, fraction: float) -> None:
+        if preview is not None:
+            preview.flush()
+        reporter.progress(phase, fraction)
+
     try:
         report = _write_output(
             job_folder,
@@ -115,11 +124,14 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
                 low_res,
                 valid,
                 output,
-                reporter.progress,
+                tell,
                 commands.is_cancelled,
                 is_to_finish=commands.is_to_finish,
+                preview=preview,
             ),
         )
+        if preview is not None:
+            preview.flush(is_last=True)
     except JobCancelled:
         return Cancelled()
     except BadInput as error:
@@ -142,6 +154,15 @@ def _import_pipeline() -> tuple[ModuleType, dict[str, str]]:
         raise EnvironmentBroken from error
     versions = {module.__name__: str(module.__version__) for module in (numpy, onnxruntime, torch)}
     return pipeline, {"python": platform.python_version(), **versions}
+
+
+def _preview(job_folder: Path, job: Job, reporter: Reporter) -> Preview | None:
+    """Return what draws the preview that the job asks for, None if it asks for none."""
+    if not job.preview_bands:
+        return None
+    from .preview import Preview  # noqa: PLC0415, only now is torch known to import
+
+    return Preview(job_folder, job.preview_bands, lambda: reporter.emit(PreviewWritten()))
 
 
 def open_inputs(job_folder: Path, job: Job) -> tuple[ArrayFile, ArrayFile]:

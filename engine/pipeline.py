@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from ..models.card import CardError, file_sha256
@@ -33,9 +34,12 @@ from .dip.reference import ReferenceSettings, fit_reference
 from .job import Job, Method, Preset
 from .memory import give_back_memory, is_out_of_memory
 from .model_file import model_file
+from .preview import Preview
 from .progress import BadInput, OnStep, Progress, ReportProgress
 from .scene import EVERY_BAND, Scene, Tile
 from .sensors import is_known, mtf_at_nyquist
+from .sharpness import SharpnessMeter
+from .stopping import Stopped, fill, stop_at
 from .tiling import LARGEST_CORE_PX, MARGIN_PX, TileWindow, margin_for, plan_tiles
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
@@ -71,6 +75,7 @@ class Plan:
         fit: what is fitted to the whole extent before.
         models: name, SHA-256 and, where there is one, provider of every model file used.
         settings: of Deep Image Prior, for the report.
+        show: told of some bands of each tile, (band, H, W), as they leave a stage.
     """
 
     stages: tuple[tuple[str, Stage], ...]
@@ -79,6 +84,7 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)
     largest_core_px: int = LARGEST_CORE_PX
     margin_px: int = MARGIN_PX
+    show: Callable[[TileWindow, slice, Tensor], None] = lambda *_: None
 
 
 def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the protocol
@@ -90,6 +96,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
     is_cancelled: Callable[[], bool],
     *,
     is_to_finish: Callable[[], bool] = lambda: False,
+    preview: Preview | None = None,
 ) -> dict[str, Any]:
     """Run ``job`` and fill ``output``; return the worker's part of the report.
 
@@ -98,7 +105,9 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         valid: (band, row, column), True = valid.
         output: (band, row x scale, column x scale), zeros, filled with digital numbers.
         report_progress: gets a short sentence and the fraction done.
-        is_to_finish: once true, Deep Image Prior ends with what it has; the other stages still do their work.
+        is_to_finish: once true, the tile at hand is brought to its end with what Deep Image Prior has, and all others
+            are made in a quick way (:mod:`.stopping`); the report's ``stopped`` says so.
+        preview: draws what is done so far.
 
     Raises:
         BadInput: if the input cannot be enhanced.
@@ -118,24 +127,31 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         except ValueError as error:
             raise BadInput(str(error)) from error
     plan = _plan(job, scene.device, progress)
+    if preview is not None:
+        progress.enter("Drawing a first picture", 0.0, 0.0)
+        with progress.timed("preview"):
+            preview.begin(scene, progress.step)
+        plan = replace(plan, show=preview.show)
     fit_share = 0.0
     if plan.fit is not None:
         fit_share = FIT_SHARE / len(plan_tiles(*scene.size_px, plan.largest_core_px, plan.margin_px))
         progress.enter("Fitting the blur", 0.0, fit_share)
         with progress.timed("dip fit"):
             scene = plan.fit(scene, progress.step)
-    tiles = _run_in_memory(scene, plan, output, progress, fit_share)
+    tiles, stopped = _run_in_memory(scene, plan, output, progress, fit_share)
     with progress.timed("consistency"):
-        figures = _judge(scene, tiles, output, progress)
+        figures, times_sharper = _judge(scene, tiles, output, progress)
     return {
         "models": list(plan.models),
         **({"dip": plan.settings} if plan.settings else {}),
         "device": describe(device),
         "tiles": len(tiles),
+        **({"stopped": asdict(stopped)} if stopped else {}),
         "mtf_at_nyquist": [psf.mtf_at_nyquist for psf in scene.psfs],
         "mtf_assumed": list(mtf),
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
         "consistency": figures,
+        "edges_times_sharper": times_sharper,
         "seconds": {stage: round(seconds, 3) for stage, seconds in progress.seconds.items()},
     }
 
@@ -203,9 +219,6 @@ def _bicubic(tile: Tile) -> Tile:
 
 
 def _reference(tile: Tile, seed: int, progress: Progress) -> Tile:
-    if progress.is_to_finish():
-        # A tile that was not begun gets the next best; a network without any iterations draws noise.
-        return _anchor(tile, progress)
     estimate = fit_reference(
         tile.low_res,
         tile.valid,
@@ -230,23 +243,27 @@ _PHASES = {
     "dip": "Removing the pixels",
     "decrappify": "Restoring borders",
     "consistency": "Checking against the input",
+    "rest": "Filling the rest",
 }
 
 
 def _run_in_memory(
     scene: Scene, plan: Plan, output: Numbers, progress: Progress, done: float
-) -> tuple[TileWindow, ...]:
-    """Fill ``output`` tile by tile, in smaller tiles where memory runs out; return the tiles that it took."""
+) -> tuple[tuple[TileWindow, ...], Stopped | None]:
+    """Fill ``output`` tile by tile, in smaller tiles where memory runs out.
+
+    Return the tiles that it took, and what came of it if it was to finish early.
+    """
     core_px = plan.largest_core_px
     for halvings_left in range(MOST_HALVINGS, -1, -1):
         tiles = plan_tiles(*scene.size_px, core_px, plan.margin_px)
         try:
-            _run_tiles(scene, tiles, plan, output, progress, done)
+            stopped = _run_tiles(scene, tiles, plan, output, progress, done)
         except Exception as error:
             if not is_out_of_memory(error) or not halvings_left:
                 raise
         else:
-            return tiles
+            return tiles, stopped
         # Only here, past the handler, has the error let go of the tile's arrays.
         progress.enter("Going on with smaller tiles, for lack of memory", done, done)
         clear(output)
@@ -263,28 +280,40 @@ def _run_tiles(
     output: Numbers,
     progress: Progress,
     done: float,
-) -> None:
-    """Put every tile through the stages and add it to ``output`` with its blending weights."""
+) -> Stopped | None:
+    """Put every tile through the stages and add it to ``output`` with its blending weights, some bands at a time.
+
+    Once the job is to finish, what is left is made in a quick way; return which tiles, None if it ran to its end.
+    """
+    stages, stopped = plan.stages, None
     groups = band_groups(scene.bands)
     parts = len(tiles) * len(groups)
     for part, (window, bands) in enumerate(product(tiles, groups)):
+        number = part // len(groups)
+        if stopped is None and progress.is_to_finish():
+            stopped = stop_at(number, tiles, scene.bands)
+            stages = (("rest", partial(fill, rest=stopped.rest, on_step=progress.step)),)
         tile = scene.tile(window, bands)
-        for position, (name, stage) in enumerate(plan.stages):
+        for position, (name, stage) in enumerate(stages):
             begin, end = (
-                done + (0.98 - done) * (part + edge / len(plan.stages)) / parts for edge in (position, position + 1)
+                done + (0.98 - done) * (part + edge / len(stages)) / parts for edge in (position, position + 1)
             )
             progress.enter(f"{_PHASES[name]}, tile {part // len(groups) + 1} of {len(tiles)}", begin, end)
             with progress.timed(name):
                 tile = stage(tile)
+            if tile.estimate is not None:
+                plan.show(window, bands, tile.estimate)
         if tile.estimate is None:
             raise ValueError("No stage made an estimate.")
         with progress.timed("blend"):
             _blend(scene, window, bands, tile.estimate, output)
         del tile
         give_back_memory()
+    # Asked for in the last tile, it may have shortened that one.
+    return stop_at(len(tiles), tiles, scene.bands) if stopped is None and progress.is_to_finish() else stopped
 
 
-def _blend(scene: Scene, window: TileWindow, bands: slice, estimate: torch.Tensor, output: Numbers) -> None:
+def _blend(scene: Scene, window: TileWindow, bands: slice, estimate: Tensor, output: Numbers) -> None:
     """Add ``bands`` of a tile to ``output``, one after the other: as digital numbers they take more room."""
     rows, columns = window.high_res_slices(scene.scale)
     weights = window.blending_weights(scene.scale)
@@ -294,25 +323,28 @@ def _blend(scene: Scene, window: TileWindow, bands: slice, estimate: torch.Tenso
         output[one, rows, columns] += weighted.astype(output.dtype)
 
 
-def _judge(scene: Scene, tiles: tuple[TileWindow, ...], output: Numbers, progress: Progress) -> dict[str, Any]:
-    """Degrade the blended result again and compare it with the input."""
-    meter = ConsistencyMeter(scene.bands)
+def _judge(
+    scene: Scene, tiles: tuple[TileWindow, ...], output: Numbers, progress: Progress
+) -> tuple[dict[str, Any], float | None]:
+    """Degrade the blended result again and compare it with the input; and see how much steeper its edges are."""
+    meter, sharpness = ConsistencyMeter(scene.bands), SharpnessMeter()
     progress.enter("Comparing the result with the input", 0.98, 1.0)
     for number, window in enumerate(tiles):
         progress.step(number, len(tiles))
-        groups = [_degraded(scene, window, bands, output) for bands in band_groups(scene.bands)]
+        groups = [_compared(scene, window, bands, output, sharpness) for bands in band_groups(scene.bands)]
         meter.add(*(torch.cat(part) for part in zip(*groups, strict=True)))
-    return asdict(meter.figures(scene.noise_in_digital_numbers))
+    return asdict(meter.figures(scene.noise_in_digital_numbers)), sharpness.times_sharper()
 
 
-def _degraded(
-    scene: Scene, window: TileWindow, bands: slice, output: Numbers
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _compared(
+    scene: Scene, window: TileWindow, bands: slice, output: Numbers, sharpness: SharpnessMeter
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the core of a tile's result as the sensor would see it, what it saw, and where that is valid."""
     tile = scene.tile(window, bands)
     rows, columns = window.high_res_slices(scene.scale)
-    result = torch.from_numpy(scene.levels(output[bands, rows, columns].astype(np.float64), bands))
-    degraded = tile.forward_model.degrade(result.to(scene.device))
+    result = torch.from_numpy(scene.levels(output[bands, rows, columns].astype(np.float64), bands)).to(scene.device)
+    sharpness.add(result, tile.low_res, tile.valid, window.core_slices)
+    degraded = tile.forward_model.degrade(result)
     core = (EVERY_BAND, *window.core_slices)
     seen, measured = (torch.from_numpy(scene.digital(levels[core], bands)) for levels in (degraded, tile.low_res))
     return seen, measured, tile.valid[core].cpu()

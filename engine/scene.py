@@ -134,7 +134,7 @@ class Scene:
         """Normalise digital numbers (band, row, column) of ``bands``."""
         return ((digital_numbers - self._offsets[bands]) * self._gains[bands]).astype(np.float32)
 
-    def digital(self, levels: Tensor, bands: slice = EVERY_BAND) -> NDArray[np.float64]:
+    def digital(self, levels: Tensor, bands: Sequence[int] | slice = EVERY_BAND) -> NDArray[np.float64]:
         """Turn normalised levels (band, row, column) of ``bands`` back into digital numbers, not rounded."""
         numbers: NDArray[np.float64] = levels.cpu().numpy().astype(np.float64)
         numbers /= self._gains[bands]

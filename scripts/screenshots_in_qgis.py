@@ -117,33 +117,53 @@ def run_and_picture(dock: QDockWidget) -> None:
     dock.enhance_button.click()
     # Only while it runs there is something to cancel.
     is_running = dock.cancel_button.isVisible
+    wait_until(lambda: dock.live_preview.has_picture or not is_running())
+    save(window, "2_first_picture")
     wait_until(lambda: dock.progress_bar.value() > dock.progress_bar.maximum() * 0.4 or not is_running())
-    save(window, "2_running")
+    save(window, "3_running")
     wait_until(lambda: not is_running())
     iface.mapCanvas().setExtent(VIEW)
     iface.mapCanvas().refresh()
-    save(window, "3_done")
+    save(window, "4_done")
+    iface.messageBar().clearWidgets()
+    compare = dock.result_panel.compare_box
+    compare.swipe_button.click()
+    wait_until(lambda: compare.tool.item.has_picture)
+    save(window, "4_done_compare")
+    compare.swipe_button.click()
+
+
+def look_and_picture(dock: QDockWidget) -> None:
+    """Take a quick look at the middle of the map, and a picture of that."""
+    iface.mapCanvas().setExtent(WHOLE)
+    wait_until(dock.enhance_button.isEnabled)
+    dock.look_button.click()
+    wait_until(lambda: not dock.cancel_button.isVisible())
+    save(iface.mainWindow(), "1_ready_quick_look")
+    dock.look_button.click()
+    iface.mapCanvas().setExtent(VIEW)
 
 
 def picture_dock_alone(dock: QDockWidget) -> None:
     """Take pictures of the dock in all widths and states."""
     iface.messageBar().clearWidgets()
     dock.setFloating(True)
+    dock.resize(NARROW_PX, HEIGHT_PX)
     for name, width_px in (("narrow", NARROW_PX), ("wide", WIDE_PX)):
         dock.resize(width_px, HEIGHT_PX)
         dock.advanced_box.setCollapsed(True)
-        save(dock, f"4_dock_{name}")
+        save(dock, f"5_dock_{name}")
         dock.advanced_box.setCollapsed(False)
-        save(dock, f"5_dock_{name}_advanced")
+        save(dock, f"6_dock_{name}_advanced")
     dock.advanced_box.setCollapsed(True)
     dock.resize(NARROW_PX, HEIGHT_PX)
     dock.output_box.setFilePath(str(PICTURES / "nowhere" / "sharper.tif"))
-    save(dock, "6_dock_problem")
+    save(dock, "7_dock_problem")
     dock.output_box.setFilePath("")
     QgsApplication.setUITheme(DARK_THEME)
-    save(dock, "7_dock_dark")
+    save(dock, "8_dock_dark")
     dock.advanced_box.setCollapsed(False)
-    save(dock, "8_dock_dark_advanced")
+    save(dock, "9_dock_dark_advanced")
 
 
 def take_pictures() -> None:
@@ -157,6 +177,7 @@ def take_pictures() -> None:
         iface.mapCanvas().setExtent(VIEW)
         wait_until(dock.enhance_button.isEnabled)
         save(iface.mainWindow(), "1_ready")
+        look_and_picture(dock)
         run_and_picture(dock)
         picture_dock_alone(dock)
         status = 0

@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Optional
 
 from qgis.core import QgsRasterLayer
-from qgis.gui import QgsCheckableComboBox, QgsCollapsibleGroupBox, QgsFileWidget
+from qgis.gui import QgsCheckableComboBox, QgsCollapsibleGroupBox
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QCheckBox, QDoubleSpinBox, QFormLayout, QSizePolicy, QSpinBox, QWidget
 
+from ..bridge.request import EnhanceRequest
 from ..bridge.web_grid import is_web_layer
 from ..bridge.web_source import WEB_BANDS
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SMALLEST_MTF, Device, Preset, Sensor
 from .choice_box import ChoiceBox
 from .choices import devices, presets, sensors, tr
+from .file_widget import ReadableFileWidget
+from .preset_row import PresetRow
 
 DEFAULT_MTF = 0.25
 
@@ -26,6 +29,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
 
     def __init__(self, parent: Optional[QWidget] = None) -> None:
         super().__init__(tr("Advanced"), parent)
+        self.preset_row = PresetRow()
         self.bands_box = QgsCheckableComboBox()
         self.bands_box.setDefaultText(tr("All bands"))
         self.bands_box.setSizeAdjustPolicy(QgsCheckableComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -39,10 +43,9 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.seed_box = QSpinBox()
         self.seed_box.setRange(0, LARGEST_SEED)
         self.device_box = ChoiceBox(devices())
-        self.model_box = QgsFileWidget()
+        self.model_box = ReadableFileWidget(tr("Headland’s own"))
         self.model_box.setFilter("ONNX (*.onnx)")
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
-        self.model_box.lineEdit().setPlaceholderText(tr("Headland’s own"))
         self.cloud_box = QCheckBox()
         self._lay_out()
         self.bands_box.checkedItemsChanged.connect(self.changed)
@@ -96,6 +99,16 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         """Whether the result is to be a cloud-optimised GeoTIFF."""
         return self.cloud_box.isChecked()
 
+    def take_over(self, request: EnhanceRequest) -> None:
+        """Show the settings of ``request``; the bands, which belong to a layer, stay."""
+        self.preset_box.choose(request.preset)
+        self.sensor_box.choose(request.sensor)
+        if request.mtf_at_nyquist is not None:
+            self.mtf_box.setValue(request.mtf_at_nyquist)
+        self.seed_box.setValue(request.seed)
+        self.device_box.choose(request.device)
+        self.model_box.setFilePath(str(request.model) if request.model else "")
+
     def show_bands_of(self, layer: Optional[QgsRasterLayer]) -> None:
         """Offer the bands of ``layer``."""
         self.bands_box.blockSignals(True)
@@ -114,6 +127,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         rows = (
+            (tr("&Preset"), self.preset_row, tr("Settings that are kept under a name")),
             (tr("&Bands"), self.bands_box, tr("The bands to enhance; none ticked means all of them")),
             (tr("&Effort"), self.preset_box, tr("How much effort Deep Image Prior makes")),
             (tr("Se&nsor"), self.sensor_box, tr("Whose blur is undone")),

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
-from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer
+from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer, QgsReferencedRectangle
 from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapCanvas, QgsMapLayerComboBox, QgsMessageBar
-from qgis.PyQt.QtCore import Qt, QTimer
+from qgis.PyQt.QtCore import QEvent, Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import (
     QButtonGroup,
     QFormLayout,
     QFrame,
     QHBoxLayout,
-    QProgressBar,
     QPushButton,
     QRadioButton,
     QScrollArea,
@@ -35,16 +34,20 @@ from .advanced_box import AdvancedBox
 from .choice_box import ChoiceBox
 from .choices import methods, tr
 from .extent_row import ExtentRow
+from .file_widget import ReadableFileWidget
+from .live_preview import LivePreview
 from .notice import Notice
 from .optional_row import OptionalRow
+from .quick_look_button import QuickLookButton
 from .resolution_box import ResolutionBox
+from .result_panel import ResultPanel
+from .run_box import RunBox
 from .wrapping_label import WrappingLabel
 
 ICON_FILE = Path(__file__).resolve().parent / "icons" / "headland.svg"
 
 # While the map is dragged, checks wait until it rests.
 CHECK_DELAY_MS = 150
-PROGRESS_STEPS = 1000
 # What the click is for stands out.
 BUTTON_HEIGHT_PX = 32
 
@@ -63,7 +66,9 @@ class EnhanceDock(QgsDockWidget):
         self.setObjectName("HeadlandEnhanceDock")
         self.setWindowIcon(QIcon(str(ICON_FILE)))
         self._controller = controller
+        self._canvas = canvas
         self._message_bar = message_bar
+        self.live_preview = LivePreview(controller, canvas, self)
         self._make_controls(canvas)
         self._lay_out()
         self._check_timer = QTimer(self)
@@ -97,10 +102,19 @@ class EnhanceDock(QgsDockWidget):
     def release(self) -> None:
         """Let go of everything outside of the dock; before it is deleted."""
         self._check_timer.stop()
+        self.live_preview.release()
+        self.result_panel.release()
         self.extent_row.release()
         self.resolution_box.release()
         QgsProject.instance().crsChanged.disconnect(self._check_timer.start)
         QgsProject.instance().layersAdded.disconnect(self._suggest_layer)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802, Qt's name
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            for box in self.findChildren(ReadableFileWidget):
+                box.restyle()
 
     def _make_controls(self, canvas: QgsMapCanvas) -> None:
         self.layer_box = QgsMapLayerComboBox()
@@ -120,22 +134,22 @@ class EnhanceDock(QgsDockWidget):
             button.setToolTip(tr("Pixels of the result are {} times smaller").format(factor))
             self.scale_buttons.addButton(button, factor)
         self.scale_buttons.button(SCALE_FACTORS[-1]).setChecked(True)
-        self.output_box = QgsFileWidget()
+        self.output_box = ReadableFileWidget(tr("Temporary file"))
         self.output_box.setStorageMode(QgsFileWidget.StorageMode.SaveFile)
         self.output_box.setFilter("GeoTIFF (*.tif *.tiff)")
         self.output_box.setDialogTitle(tr("Save the enhanced layer as"))
-        self.output_box.lineEdit().setPlaceholderText(tr("Temporary file"))
         self.advanced_box = AdvancedBox()
+        self.result_panel = ResultPanel(canvas)
         self.size_label = WrappingLabel()
         self.estimate_label = WrappingLabel()
         self.notice = Notice()
-        self.phase_label = WrappingLabel()
-        self.progress_bar = QProgressBar()
-        self.progress_bar.setRange(0, PROGRESS_STEPS)
         self.enhance_button = QPushButton(QIcon(str(ICON_FILE)), tr("Enhance extent"))
         self.enhance_button.setDefault(True)
-        self.cancel_button = QPushButton(tr("Cancel"))
-        for button in (self.enhance_button, self.cancel_button):
+        self.look_button = QuickLookButton(self._controller, self.live_preview)
+        self.run_box = RunBox(self._controller, self.live_preview, BUTTON_HEIGHT_PX)
+        self.phase_label, self.progress_bar = self.run_box.phase_label, self.run_box.progress_bar
+        self.cancel_button = self.run_box.cancel_button
+        for button in (self.enhance_button, self.look_button):
             button.setMinimumHeight(BUTTON_HEIGHT_PX)
         font = self.enhance_button.font()
         font.setBold(True)
@@ -154,9 +168,7 @@ class EnhanceDock(QgsDockWidget):
                 tr("What it takes on this computer; every finished run makes the next estimate better"),
             ),
             (self.output_box, tr("Save to"), tr("Where the GeoTIFF goes; empty for a temporary file")),
-            (self.progress_bar, tr("Progress"), tr("How much of the work is done")),
             (self.enhance_button, tr("Enhance extent"), tr("Make a sharper copy of the extent and add it to the map")),
-            (self.cancel_button, tr("Cancel"), tr("Stop; nothing is added and no file is left")),
         )
         for widget, name, tip in tips:
             widget.setAccessibleName(name)
@@ -183,6 +195,7 @@ class EnhanceDock(QgsDockWidget):
         settings_layout = QVBoxLayout(settings)
         settings_layout.addLayout(form)
         settings_layout.addWidget(self.advanced_box)
+        settings_layout.addWidget(self.result_panel)
         settings_layout.addStretch(1)
         scroll_area = QScrollArea()
         scroll_area.setWidgetResizable(True)
@@ -193,10 +206,10 @@ class EnhanceDock(QgsDockWidget):
 
         buttons = QHBoxLayout()
         buttons.addWidget(self.enhance_button, 1)
-        buttons.addWidget(self.cancel_button)
+        buttons.addWidget(self.look_button)
         bottom = QVBoxLayout()
         bottom.setContentsMargins(9, 0, 9, 9)
-        for widget in (self.notice, self.phase_label, self.progress_bar):
+        for widget in (self.notice, self.run_box):
             bottom.addWidget(widget)
         bottom.addLayout(buttons)
 
@@ -219,12 +232,14 @@ class EnhanceDock(QgsDockWidget):
         self.scale_buttons.idClicked.connect(self._check_timer.start)
         self.output_box.fileChanged.connect(self._check_timer.start)
         self.advanced_box.changed.connect(self._check_timer.start)
+        self.advanced_box.preset_row.chosen.connect(self._take_over)
+        self.advanced_box.preset_row.save_wanted.connect(self._save_preset)
         QgsProject.instance().crsChanged.connect(self._check_timer.start)
         QgsProject.instance().layersAdded.connect(self._suggest_layer)
         self.enhance_button.clicked.connect(self._start)
-        self.cancel_button.clicked.connect(self._cancel)
-        self._controller.progressed.connect(self._on_progressed)
+        self.look_button.wanted.connect(self._look)
         self._controller.finished.connect(self._on_finished)
+        self._controller.looked.connect(self._on_looked)
         self._controller.failed.connect(self._on_failed)
         self._controller.cancelled.connect(self._on_cancelled)
         self._on_method_changed()
@@ -253,6 +268,15 @@ class EnhanceDock(QgsDockWidget):
         self.method_label.setText(self.method_box.chosen.explanation)
         self._check_timer.start()
 
+    def _take_over(self, request: EnhanceRequest) -> None:
+        self.method_box.choose(request.method)
+        self.scale_buttons.button(request.scale).setChecked(True)
+        self.advanced_box.take_over(request)
+        self._check_timer.start()
+
+    def _save_preset(self) -> None:
+        self.advanced_box.preset_row.save(self.request())
+
     def _check(self) -> None:
         """Say what a click would give, or what stands in its way."""
         if self._controller.is_running:
@@ -268,31 +292,35 @@ class EnhanceDock(QgsDockWidget):
 
     def _start(self) -> None:
         try:
-            self._controller.start(self.request())
+            self._controller.start(self.request(), has_preview=True)
         except CannotEnhance as problem:
             self._show_problem(str(problem))
             return
-        self._on_progressed(tr("Starting"), 0.0)
         self._show_running(is_running=True)
 
-    def _cancel(self) -> None:
-        self.cancel_button.setEnabled(False)
-        self.phase_label.setText(tr("Cancelling"))
-        self._controller.cancel()
-
-    def _on_progressed(self, phase: str, fraction: float) -> None:
-        self.phase_label.setText(phase)
-        self.progress_bar.setValue(int(fraction * PROGRESS_STEPS))
+    def _look(self) -> None:
+        visible = QgsReferencedRectangle(self._canvas.extent(), self._canvas.mapSettings().destinationCrs())
+        try:
+            self._controller.look(self.request(), visible)
+        except CannotEnhance as problem:
+            self.notice.say(str(problem))
+        else:
+            self._show_running(is_running=True)
 
     def _on_finished(self, result: EnhanceResult, layer_id: str) -> None:
         self._show_running(is_running=False)
         # The run has taught something about the next one.
         self._check_timer.start()
+        self.result_panel.show_result(result, layer_id)
         layer = QgsProject.instance().mapLayer(layer_id)
         if layer is None:
             messages.say_kept(self._message_bar, result.output, lambda: self._add(result))
         else:
-            messages.say_done(self._message_bar, layer.name(), float(result.summary["seconds"]["total"]))
+            messages.say_done(self._message_bar, layer.name(), result.summary)
+
+    def _on_looked(self) -> None:
+        self._show_running(is_running=False)
+        self._check_timer.start()
 
     def _add(self, result: EnhanceResult) -> None:
         try:
@@ -310,11 +338,12 @@ class EnhanceDock(QgsDockWidget):
 
     def _show_running(self, *, is_running: bool) -> None:
         self._settings.setEnabled(not is_running)
-        self.phase_label.setVisible(is_running)
-        self.progress_bar.setVisible(is_running)
-        self.cancel_button.setVisible(is_running)
-        self.cancel_button.setEnabled(is_running)
+        if is_running:
+            self.run_box.begin()
+        else:
+            self.run_box.end()
         self.enhance_button.setVisible(not is_running)
+        self.look_button.setVisible(not is_running)
         self.notice.setVisible(not is_running and bool(self.notice.sentence))
 
     def _show_problem(self, sentence: str) -> None:

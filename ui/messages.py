@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from qgis.core import Qgis
 from qgis.gui import QgsMessageBar, QgsMessageViewer
@@ -15,11 +16,27 @@ TITLE = "Headland"
 SUCCESS_SHOWN_S = 12
 
 
-def say_done(bar: QgsMessageBar, layer_name: str, seconds: float) -> None:
-    """Say that the result is on the map."""
+def say_done(bar: QgsMessageBar, layer_name: str, report: dict[str, Any]) -> None:
+    """Say that the result is on the map, and what it is made of if the run ended early."""
+    seconds = float(report["seconds"]["total"])
     duration = tr("{:.0f} s").format(seconds) if seconds < 100 else tr("{:.0f} min").format(seconds / 60)  # noqa: PLR2004
     text = tr("“{name}” is on the map, after {duration}.").format(name=layer_name, duration=duration)
-    bar.pushMessage(TITLE, text, Qgis.MessageLevel.Success, SUCCESS_SHOWN_S)
+    bar.pushMessage(
+        TITLE, " ".join(filter(None, (text, stopped_in_words(report)))), Qgis.MessageLevel.Success, SUCCESS_SHOWN_S
+    )
+
+
+def stopped_in_words(report: dict[str, Any]) -> str:
+    """Return one sentence on what a run that ended early is made of; "" if it ran to its end."""
+    stopped = report.get("stopped")
+    if not stopped:
+        return ""
+    rests = {
+        "anchor": tr("Stopped early: {share} of the area is done, the rest is sharpened without a network."),
+        "enlarged": tr("Stopped early: {share} of the area is done, the rest is only enlarged."),
+    }
+    sentence = rests.get(stopped["rest"], tr("Stopped early, in the last part of the area."))
+    return sentence.format(share=f"{100 * stopped['share_done']:.0f} %")
 
 
 def say_kept(bar: QgsMessageBar, output: Path, add: Callable[[], None]) -> None:
@@ -50,9 +67,14 @@ def say_failed(bar: QgsMessageBar, sentence: str, details: str) -> None:
 
 def show_details(sentence: str, details: str, parent: QWidget) -> QgsMessageViewer:
     """Open a window with the text for a bug report; it deletes itself when closed."""
+    return show_text(tr("Headland: details"), f"{sentence}\n\n{details}", parent)
+
+
+def show_text(title: str, text: str, parent: QWidget) -> QgsMessageViewer:
+    """Open a window with a text; it deletes itself when closed."""
     # Without a parent it would be gone with Python's last reference to it.
     viewer = QgsMessageViewer(parent)
-    viewer.setTitle(tr("Headland: details"))
-    viewer.setMessageAsPlainText(f"{sentence}\n\n{details}")
+    viewer.setTitle(title)
+    viewer.setMessageAsPlainText(text)
     viewer.showMessage(False)
     return viewer

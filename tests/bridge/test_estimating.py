@@ -189,6 +189,14 @@ def test_a_cancelled_or_failed_run_teaches_nothing(use_engine: UseEngine, make_p
     assert this_machine() == before
 
 
+def test_a_run_that_was_stopped_early_teaches_nothing_either(use_engine: UseEngine, make_plan: MakePlan) -> None:
+    before = this_machine()
+    use_engine("obedient")
+    result = enhance(make_plan(), lambda _phase, _fraction: None, lambda: False, lambda: True)
+    assert result.summary["stopped"] == {"share_done": 0.375, "rest": "enlarged"}
+    assert this_machine() == before
+
+
 def test_a_run_whose_result_could_not_be_published_teaches_nothing(
     fake_engine: FakeEngine, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from headland.tests.support.fixtures import folder, job_folders, project, scene  # noqa: F401
+from headland.tests.support.fixtures import folder, job_folders, project, scene, web  # noqa: F401

@@ -18,6 +18,7 @@ from headland.engine.events import (
     FailureKind,
     Finished,
     NotAnEvent,
+    Preview,
     Progress,
     Started,
     decode,
@@ -56,6 +57,7 @@ jobs = st.builds(
     sensor=st.sampled_from(Sensor),
     band_names=st.lists(texts, min_size=1).map(tuple),
     mtf_at_nyquist=st.floats(SMALLEST_MTF, LARGEST_MTF),
+    preview_bands=st.sampled_from([(), (0,)]),
     pixel_size_m=st.none() | st.tuples(positive, positive),
 )
 events = st.one_of(
@@ -63,6 +65,7 @@ events = st.one_of(
     st.builds(Progress, texts, st.floats(0.0, 1.0)),
     st.builds(Finished, st.dictionaries(texts, json_values)),
     st.builds(Cancelled),
+    st.builds(Preview),
     st.builds(Failed, st.sampled_from(FailureKind), texts, texts),
 )
 

@@ -66,8 +66,8 @@ def test_a_network_that_runs_again_takes_no_more_than_the_first_time() -> None:
         before = peak_bytes("self")
         model(image)
         peaks.append(peak_bytes("self") - before)
-    # What was the first run's alone: its threads and kernels.
-    assert peaks[1] <= peaks[0] + 10 * MEGABYTE
+    # The first run may find memory that earlier tests left; all of it in one piece beside that would be twice as much.
+    assert peaks[1] <= 1.2 * peaks[0]
     after = peak_bytes("self")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     assert after - peak_bytes("self") > 0.5 * peaks[0], "between its runs it gives back what it took"

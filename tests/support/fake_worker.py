@@ -15,7 +15,20 @@ from typing import Any
 
 import numpy as np
 
-BEHAVIOURS = ("repeat", "killed", "crash", "hang", "garbage", "out of memory", "no result", "wrong size", "no numbers")
+BEHAVIOURS = (
+    "repeat",
+    "obedient",
+    "draw",
+    "draw fast",
+    "killed",
+    "crash",
+    "hang",
+    "garbage",
+    "out of memory",
+    "no result",
+    "wrong size",
+    "no numbers",
+)
 
 
 def say(**event: Any) -> None:
@@ -23,11 +36,31 @@ def say(**event: Any) -> None:
     sys.stdout.flush()
 
 
-def misbehave(behaviour: str) -> None:
+def draw(folder: Path, pictures: int) -> None:
+    """Write a preview: every pixel repeated, a part of it unknown; several are large and come ten a second."""
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    numbers = np.load(folder / "input.npy")[job["preview_bands"]].astype(np.float32)
+    factor = job["scale"] if pictures == 1 else 1024 // max(numbers.shape[1:])
+    numbers = numbers.repeat(factor, axis=1).repeat(factor, axis=2)
+    numbers[:, :, -factor:] = np.nan
+    for number in range(pictures):
+        time.sleep(0.1 if number else 0.0)
+        np.save(folder / "preview.partial.npy", numbers + number)
+        (folder / "preview.partial.npy").replace(folder / "preview.npy")
+        say(event="preview")
+
+
+def misbehave(behaviour: str, folder: Path) -> None:
     if behaviour == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     elif behaviour == "crash":
         os.abort()
+    elif behaviour in ("obedient", "draw", "draw fast"):
+        if behaviour != "obedient":
+            draw(folder, pictures=1 if behaviour == "draw" else 60)
+        # Works on until it is told to stop.
+        if sys.stdin.readline().strip() != "finish":
+            sys.exit(0)
     elif behaviour == "hang":
         # It does not listen either: only killing it helps.
         time.sleep(600)
@@ -62,10 +95,19 @@ def main() -> None:
     say(event="started", device="a fake", versions={"fake": "1"})
     say(event="progress", phase="Pretending, tile 1 of 2", fraction=0.0)
     say(event="progress", phase="Pretending, tile 2 of 2", fraction=0.5)
-    misbehave(behaviour)
+    misbehave(behaviour, folder)
     if behaviour != "no result":
         np.save(folder / "output.npy", result(folder, behaviour))
-    say(event="finished", report={"consistency": {"rmse": [0.0]}, "seconds": {"pretending": 0.1}})
+    stopped = {"stopped": {"share_done": 0.375, "rest": "enlarged"}} if behaviour == "obedient" else {}
+    say(
+        event="finished",
+        report={
+            "consistency": {"rmse": [0.0], "rmse_over_noise": [0.9]},
+            "edges_times_sharper": 1.6,
+            "seconds": {"pretending": 0.1},
+            **stopped,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -160,6 +160,40 @@ def test_while_it_runs(
     qtbot.waitUntil(dock.enhance_button.isVisible)
 
 
+def test_with_a_result(
+    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot, width_px: int
+) -> None:
+    use_engine("obedient")
+    add_layer(bands=3)
+    shrink(dock, qtbot, width_px)
+    person = Person(qtbot)
+    person.click(dock.enhance_button)
+    qtbot.waitUntil(lambda: dock.phase_label.text().startswith("Pretending"))
+    person.click(dock.run_box.finish_button)
+    qtbot.waitUntil(dock.enhance_button.isVisible)
+    qtbot.wait(300)
+    assert "Stopped early" in dock.result_panel.label.text()
+    assert_readable(dock)
+    for button in dock.result_panel.findChildren(QAbstractButton):
+        assert button.toolTip() or not button.text()
+
+
+def test_with_a_quick_look(
+    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot, width_px: int
+) -> None:
+    use_engine("draw")
+    add_layer(bands=3)
+    shrink(dock, qtbot, width_px)
+    person = Person(qtbot)
+    person.click(dock.look_button)
+    qtbot.waitUntil(lambda: dock.live_preview.has_picture)
+    assert_readable(dock)
+    person.click(dock.run_box.finish_button)
+    qtbot.waitUntil(lambda: dock.look_button.text() == "End quick look")
+    qtbot.wait(100)
+    assert_readable(dock)
+
+
 def test_with_the_extent_of_a_layer_with_a_long_name(
     dock: EnhanceDock, add_layer: AddLayer, project: QgsProject, fake_engine: FakeEngine, qtbot: QtBot, width_px: int
 ) -> None:

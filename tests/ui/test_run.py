@@ -125,6 +125,40 @@ def test_cancel_ends_the_worker_within_two_seconds_and_leaves_nothing(
     assert only_message(window).level() == Qgis.MessageLevel.Info
 
 
+def test_stop_here_keep_this_gives_a_layer_and_says_what_it_is_made_of(
+    dock: EnhanceDock, add_layer: AddLayer, project: QgsProject, window: Window, use_engine: UseEngine, qtbot: QtBot
+) -> None:
+    use_engine("obedient")
+    add_layer()
+    person = Person(qtbot)
+    start(dock, qtbot)
+    qtbot.waitUntil(lambda: dock.phase_label.text() == "Pretending, tile 2 of 2", timeout=TIMEOUT_MS)
+    assert dock.run_box.finish_button.isVisible()
+    person.click(dock.run_box.finish_button)
+    assert dock.phase_label.text() == "Finishing what was begun"
+    assert not dock.run_box.finish_button.isEnabled()
+    assert dock.cancel_button.isEnabled()
+    wait_for_end(dock, qtbot)
+    assert not dock.run_box.finish_button.isVisible()
+    assert len(project.mapLayers()) == 2
+    text = only_message(window).text()
+    assert text.endswith("Stopped early: 38 % of the area is done, the rest is only enlarged.")
+
+
+def test_a_run_that_is_being_stopped_can_still_be_cancelled(
+    dock: EnhanceDock, add_layer: AddLayer, project: QgsProject, use_engine: UseEngine, qtbot: QtBot
+) -> None:
+    engine = use_engine("hang")
+    layer = add_layer()
+    start(dock, qtbot)
+    engine.wait_for_worker()
+    Person(qtbot).click(dock.run_box.finish_button)
+    Person(qtbot).click(dock.cancel_button)
+    wait_for_end(dock, qtbot)
+    assert not engine.is_worker_alive()
+    assert list(project.mapLayers().values()) == [layer]
+
+
 @pytest.fixture
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker counts as hanging sooner."""

@@ -1,0 +1,61 @@
+"""A run as a command that gives the same result without a window."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Optional
+
+from qgis.core import QgsCoordinateReferenceSystem, QgsProcessingUtils
+
+from ..engine.job import Sensor
+from .plan import EnhancePlan
+from .raster_source import RasterUri
+
+PROGRAM = "qgis_process"
+ALGORITHM = "headland:enhanceextent"
+# In place of a temporary file, whose name means nothing later.
+OUTPUT_NAME = "enhanced.tif"
+# A window is made of all the pixels that an extent touches; so far inside of them rounding does not reach the next.
+INSET = 0.25
+
+
+def command_for(plan: EnhancePlan, *, for_windows: bool = sys.platform == "win32") -> Optional[str]:
+    """Return the line for a shell, or None for a layer that has no name on the command line, as those of servers."""
+    if not isinstance(plan.source, RasterUri) or plan.source.open_options:
+        return None
+    source = plan.source
+    words = [PROGRAM, "run", ALGORITHM, *(f"--{name}={value}" for name, value in _parameters(plan, source).items())]
+    return subprocess.list2cmdline(words) if for_windows else shlex.join(words)
+
+
+def _parameters(plan: EnhancePlan, source: RasterUri) -> dict[str, str]:
+    job = plan.job
+    parameters = {
+        "INPUT": source.dataset,
+        "EXTENT": _extent(plan),
+        "BANDS": ",".join(str(band.number) for band in plan.bands),
+        "METHOD": job.method.value,
+        "SCALE": str(job.scale),
+        "PRESET": job.preset.value,
+        "SENSOR": job.sensor.value,
+        "SEED": str(job.seed),
+        "DEVICE": job.device.value,
+    }
+    if job.sensor is Sensor.CUSTOM:
+        parameters["MTF"] = repr(job.mtf_at_nyquist)
+    if job.model:
+        parameters["MODEL"] = job.model
+    is_temporary = Path(QgsProcessingUtils.tempFolder()) in plan.output.parents
+    parameters["OUTPUT"] = OUTPUT_NAME if is_temporary else str(plan.output)
+    return parameters
+
+
+def _extent(plan: EnhancePlan) -> str:
+    x_min, y_min, x_max, y_max = plan.grid.bounds_of(plan.window)
+    width, height = (INSET * size for size in plan.grid.pixel_size)
+    numbers = ",".join(repr(number) for number in (x_min + width, x_max - width, y_min + height, y_max - height))
+    crs = QgsCoordinateReferenceSystem.fromWkt(plan.grid.crs_wkt).authid()
+    return f"{numbers} [{crs}]" if crs else numbers

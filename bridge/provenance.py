@@ -1,0 +1,83 @@
+"""What a result says of itself: in the TIFF and in the layer's metadata, it is enhanced and not measured."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Optional
+
+from qgis.core import QgsLayerMetadata, QgsRasterLayer
+
+from ..engine.events import Started
+from .plan import EnhancePlan
+from .version import headland_version
+
+NATURE = "enhanced, not measured"
+
+
+def tiff_items(plan: EnhancePlan, started: Optional[Started], worker_report: dict[str, Any]) -> dict[str, str]:
+    """Return the metadata items of the GeoTIFF, all of them text.
+
+    Args:
+        started: what the worker said of itself, if it said anything.
+        worker_report: what it did and measured.
+    """
+    job, window = plan.job, plan.window
+    versions = {"headland": headland_version(), **(started.versions if started else {})}
+    items = {
+        "TIFFTAG_SOFTWARE": f"Headland {headland_version()}",
+        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, enhanced x{job.scale} ({NATURE})",
+        "HEADLAND_NATURE": NATURE,
+        "HEADLAND_INPUT": str(plan.source),
+        "HEADLAND_WINDOW": f"{window.column_px},{window.row_px},{window.width_px},{window.height_px}",
+        "HEADLAND_BANDS": ",".join(str(band.number) for band in plan.bands),
+        "HEADLAND_METHOD": job.method.value,
+        "HEADLAND_SCALE": str(job.scale),
+        "HEADLAND_PRESET": job.preset.value,
+        "HEADLAND_SENSOR": job.sensor.value,
+        "HEADLAND_SEED": str(job.seed),
+        "HEADLAND_MODELS": _models(worker_report),
+        "HEADLAND_DEVICE": started.device if started else "",
+        "HEADLAND_VERSIONS": "; ".join(f"{name} {version}" for name, version in versions.items()),
+        "HEADLAND_RMSE_OVER_NOISE": _ratios(worker_report),
+        "HEADLAND_STOPPED": json.dumps(worker_report["stopped"]) if "stopped" in worker_report else "",
+    }
+    return {name: text for name, text in items.items() if text}
+
+
+def describe_layer(layer: QgsRasterLayer, report: dict[str, Any]) -> None:
+    """Write what the report says into the layer's metadata, which QGIS keeps in the project and can export."""
+    source, window, versions = report["input"], report["window"], report["versions"]
+    metadata = QgsLayerMetadata()
+    metadata.setTitle(layer.name())
+    metadata.setType("dataset")
+    metadata.setParentIdentifier(source["source"])
+    metadata.setAbstract(
+        f"{source['layer']}, enhanced ×{report['scale']} by Headland: {NATURE}. Detail finer than a pixel is inferred."
+    )
+    metadata.setKeywords({"headland": [NATURE, report["method"]]})
+    bands = ", ".join(str(band["number"]) for band in report["bands"])
+    worker = "".join(f", {name} {version}" for name, version in versions["worker"].items())
+    size, corner = f"{window['width_px']} × {window['height_px']}", (window["column_px"], window["row_px"])
+    lines = [
+        f"Input: {source['source']}",
+        f"Window: {size} pixels from column {corner[0]}, row {corner[1]}; bands {bands}",
+        f"Method: {report['method']}, {report['preset']}, ×{report['scale']}, sensor {report['sensor']}",
+        f"Seed and device: seed {report['seed']}, on {report['device']}",
+        f"Models: {_models(report) or 'none'}",
+        f"Versions: Headland {versions['headland']}, QGIS {versions['qgis']}, GDAL {versions['gdal']}{worker}",
+        f"Difference from the input over its noise, by band: {_ratios(report) or 'not known'}",
+    ]
+    if "stopped" in report:
+        lines.append(f"Stopped early: {json.dumps(report['stopped'])}")
+    metadata.setHistory([f"{report['created']} {line}" for line in lines])
+    metadata.setCrs(layer.crs())
+    layer.setMetadata(metadata)
+
+
+def _models(report: dict[str, Any]) -> str:
+    return "; ".join(f"{model['name']} sha256:{model['sha256']}" for model in report.get("models", ()))
+
+
+def _ratios(report: dict[str, Any]) -> str:
+    ratios = report.get("consistency", {}).get("rmse_over_noise", ())
+    return ", ".join("unknown" if ratio is None else f"{ratio:.3f}" for ratio in ratios)

@@ -1,0 +1,175 @@
+"""Source and result are compared on the map: with a handle, with a key, and with a slider."""
+
+from __future__ import annotations
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qgis.core import QgsProject, QgsRasterLayer
+from qgis.PyQt.QtCore import QPoint, Qt
+from qgis.PyQt.QtGui import QColor
+
+from headland.tests.support.engines import FakeEngine
+from headland.tests.support.person import LEFT, Person
+from headland.tests.support.window import Window
+from headland.tests.ui.conftest import AddLayer
+from headland.ui.dock_widget import EnhanceDock
+from headland.ui.swipe_item import SwipeItem
+
+TIMEOUT_MS = 60_000
+BLACK = "#000000"
+
+
+def swipes(window: Window) -> list[SwipeItem]:
+    return [item for item in window.canvas.scene().items() if isinstance(item, SwipeItem)]
+
+
+def colours(window: Window) -> list[str]:
+    """What a person sees at a tenth, four tenths, six tenths and nine tenths of the map, a little below its middle."""
+    picture = window.canvas.viewport().grab().toImage()
+    row = int(0.7 * picture.height())
+    return [QColor(picture.pixel(int(share * picture.width()), row)).name() for share in (0.2, 0.4, 0.6, 0.8)]
+
+
+def wait_for_map(window: Window, qtbot: QtBot) -> None:
+    # What is being drawn already may be of before.
+    window.canvas.stopRendering()
+    with qtbot.waitSignal(window.canvas.mapCanvasRefreshed, timeout=TIMEOUT_MS):
+        window.canvas.refresh()
+    qtbot.waitUntil(lambda: not window.canvas.isDrawing(), timeout=TIMEOUT_MS)
+    qtbot.wait(50)
+
+
+@pytest.fixture
+def result(
+    dock: EnhanceDock, window: Window, add_layer: AddLayer, fake_engine: FakeEngine, qtbot: QtBot
+) -> QgsRasterLayer:
+    """A result, drawn all black so that it differs from its source, and the map of both."""
+    source = add_layer(bands=3)
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    Person(qtbot).click(dock.enhance_button)
+    qtbot.waitUntil(dock.enhance_button.isVisible, timeout=TIMEOUT_MS)
+    (result,) = (layer for layer in QgsProject.instance().mapLayers().values() if layer is not source)
+    result.brightnessFilter().setBrightness(-255)
+    window.canvas.setLayers([result, source])
+    extent = source.extent()
+    extent.scale(0.8)
+    window.canvas.setExtent(extent)
+    wait_for_map(window, qtbot)
+    return result
+
+
+def compare(dock: EnhanceDock, window: Window, qtbot: QtBot) -> SwipeItem:
+    Person(qtbot).click(dock.result_panel.compare_box.swipe_button)
+    wait_for_map(window, qtbot)
+    (item,) = swipes(window)
+    qtbot.waitUntil(lambda: item.has_picture, timeout=TIMEOUT_MS)
+    return item
+
+
+def test_there_is_nothing_to_compare_before_the_first_result(dock: EnhanceDock) -> None:
+    assert not dock.result_panel.isVisible()
+
+
+def test_a_handle_uncovers_the_source_as_far_as_it_is_dragged(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    assert dock.result_panel.isVisible()
+    assert colours(window) == [BLACK] * 4
+    compare(dock, window, qtbot)
+    seen = colours(window)
+    assert BLACK not in seen[:2]
+    assert seen[2:] == [BLACK] * 2
+    surface, width = window.canvas.viewport(), window.canvas.width()
+    qtbot.mousePress(surface, LEFT, pos=QPoint(width // 2, 300))
+    qtbot.mouseMove(surface, QPoint(int(0.7 * width), 320))
+    qtbot.mouseRelease(surface, LEFT, pos=QPoint(int(0.7 * width), 320))
+    seen = colours(window)
+    assert BLACK not in seen[:3]
+    assert seen[3] == BLACK
+
+
+def test_the_handle_stays_while_the_map_moves(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    item = compare(dock, window, qtbot)
+    window.canvas.zoomIn()
+    assert not item.has_picture
+    wait_for_map(window, qtbot)
+    qtbot.waitUntil(lambda: item.has_picture, timeout=TIMEOUT_MS)
+    seen = colours(window)
+    assert BLACK not in seen[:2]
+    assert seen[2:] == [BLACK] * 2
+
+
+def test_a_key_that_is_held_shows_the_source_alone(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    compare(dock, window, qtbot)
+    qtbot.keyPress(window.canvas, Qt.Key.Key_F)
+    assert BLACK not in colours(window)
+    qtbot.keyRelease(window.canvas, Qt.Key.Key_F)
+    assert colours(window)[2:] == [BLACK] * 2
+
+
+def test_the_strength_mixes_result_and_source_without_touching_the_file(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    box = dock.result_panel.compare_box
+    compare(dock, window, qtbot)
+    Person(qtbot).click(box.swipe_button)
+    before = colours(window)
+    assert before == [BLACK] * 4
+    box.slider.setFocus()
+    for _ in range(5):
+        qtbot.keyClick(box.slider, Qt.Key.Key_PageDown)
+    assert box.strength_label.text() == "50 %"
+    assert result.opacity() == 0.5
+    wait_for_map(window, qtbot)
+    half = colours(window)
+    qtbot.keyClick(box.slider, Qt.Key.Key_Home)
+    wait_for_map(window, qtbot)
+    source = colours(window)
+    for mixed, whole in zip(half, source):
+        for part in ("red", "green", "blue"):
+            one, other = (getattr(QColor(name), part)() for name in (mixed, whole))
+            assert abs(one - other / 2) <= 1.5
+
+
+def test_a_dock_that_is_let_go_of_in_mid_comparison_leaves_the_map_as_before(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    before = len(window.canvas.scene().items())
+    compare(dock, window, qtbot)
+    dock.result_panel.compare_box.release()
+    assert len(window.canvas.scene().items()) == before
+    assert window.canvas.mapTool() is window.pan_tool
+    window.canvas.zoomIn()
+    qtbot.wait(300)
+    # The fixture lets go of the dock once more.
+    dock.result_panel.compare_box = type(dock.result_panel.compare_box)(window.canvas)
+
+
+@pytest.mark.parametrize("end", ["button", "other tool", "remove", "clear"])
+def test_however_it_ends_the_map_is_as_before(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot, end: str
+) -> None:
+    before = len(window.canvas.scene().items())
+    box = dock.result_panel.compare_box
+    compare(dock, window, qtbot)
+    assert window.canvas.mapTool() is box.tool
+    if end == "button":
+        Person(qtbot).click(box.swipe_button)
+    elif end == "other tool":
+        window.canvas.setMapTool(window.pan_tool)
+    elif end == "remove":
+        window.canvas.setLayers([])
+        QgsProject.instance().removeMapLayer(result.id())
+        assert not box.isEnabled()
+    else:
+        QgsProject.instance().clear()
+        assert not box.isEnabled()
+    assert swipes(window) == []
+    assert len(window.canvas.scene().items()) == before
+    assert window.canvas.mapTool() is window.pan_tool
+    assert not box.swipe_button.isChecked()
+    qtbot.wait(200)

@@ -1,0 +1,51 @@
+"""The figures of a report as sentences for people."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .choices import tr
+from .messages import stopped_in_words
+
+# What is closer to the source than this is said as this: more digits would mean nothing.
+CLOSEST = 0.1
+
+
+def result_in_words(report: dict[str, Any]) -> str:
+    """Return how well the result agrees with its source and what it gained, as far as the report knows."""
+    return " ".join(filter(None, (_agreement(report), _sharpness(report), stopped_in_words(report))))
+
+
+def figures_in_words(report: dict[str, Any]) -> str:
+    """Return the figures behind the sentences, a line a band."""
+    figures = report.get("consistency", {})
+    lines = [
+        tr("{band}: off by {rmse:.3g}, {ratio:.2f} × its noise").format(
+            band=band["name"] or band["number"], rmse=rmse, ratio=ratio
+        )
+        for band, rmse, ratio in zip(
+            report.get("bands", ()), figures.get("rmse", ()), figures.get("rmse_over_noise", ())
+        )
+        if _is_number(rmse) and _is_number(ratio)
+    ]
+    shift = figures.get("shift_px")
+    if _is_number(shift):
+        lines.append(tr("Displaced by {shift:.3f} pixels of the source").format(shift=shift))
+    return "\n".join(lines)
+
+
+def _agreement(report: dict[str, Any]) -> str:
+    ratios = [ratio for ratio in report.get("consistency", {}).get("rmse_over_noise", ()) if _is_number(ratio)]
+    if not ratios:
+        return ""
+    return tr("Agrees with the source to {ratio:.1f} × its noise.").format(ratio=max(CLOSEST, *ratios))
+
+
+def _sharpness(report: dict[str, Any]) -> str:
+    ratio = report.get("edges_times_sharper")
+    return tr("Edges {ratio:.1f} × sharper.").format(ratio=ratio) if _is_number(ratio) else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

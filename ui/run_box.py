@@ -1,0 +1,103 @@
+"""What the dock shows while work is going on: how far it is, what the map shows of it, and how to end it."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from qgis.PyQt.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from ..bridge.controller import EnhanceController
+from .choices import tr
+from .live_preview import LivePreview
+from .wrapping_label import WrappingLabel
+
+PROGRESS_STEPS = 1000
+
+
+class RunBox(QWidget):
+    """Follows one run; is hidden while there is none."""
+
+    def __init__(
+        self,
+        controller: EnhanceController,
+        live_preview: LivePreview,
+        button_height_px: int,
+        parent: Optional[QWidget] = None,
+    ) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self.phase_label = WrappingLabel()
+        self.progress_bar = QProgressBar()
+        self.progress_bar.setRange(0, PROGRESS_STEPS)
+        self.preview_box = QCheckBox(tr("Show on the map"))
+        self.preview_box.setChecked(True)
+        self.no_preview_label = WrappingLabel()
+        self.finish_button = QPushButton(tr("Stop here, keep this"))
+        self.cancel_button = QPushButton(tr("Cancel"))
+        buttons = QHBoxLayout()
+        for button, stretch in ((self.finish_button, 1), (self.cancel_button, 0)):
+            button.setMinimumHeight(button_height_px)
+            buttons.addWidget(button, stretch)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.phase_label, self.progress_bar, self.preview_box, self.no_preview_label):
+            layout.addWidget(widget)
+        layout.addLayout(buttons)
+        self._explain()
+        self.finish_button.clicked.connect(self._finish)
+        self.cancel_button.clicked.connect(self._cancel)
+        self.preview_box.toggled.connect(live_preview.set_shown)
+        live_preview.refused.connect(self._on_preview_refused)
+        controller.progressed.connect(self.tell)
+        self.end()
+
+    def begin(self) -> None:
+        """Show that work has begun."""
+        self.tell(tr("Starting"), 0.0)
+        for button in (self.finish_button, self.cancel_button):
+            button.setEnabled(True)
+        self.no_preview_label.setVisible(bool(self.no_preview_label.text()))
+        self.show()
+
+    def end(self) -> None:
+        """Work is over."""
+        self.hide()
+
+    def tell(self, phase: str, fraction: float) -> None:
+        """Say what is being done and how much of the whole is done."""
+        self.phase_label.setText(phase)
+        self.progress_bar.setValue(int(fraction * PROGRESS_STEPS))
+
+    def _explain(self) -> None:
+        tips = (
+            (self.progress_bar, tr("Progress"), tr("How much of the work is done")),
+            (
+                self.preview_box,
+                tr("Show on the map"),
+                tr("Draw what is done so far over the map, in the layer’s colours"),
+            ),
+            (
+                self.finish_button,
+                tr("Stop here, keep this"),
+                tr("End now with what is done; what is not begun is sharpened or enlarged in a quick way"),
+            ),
+            (self.cancel_button, tr("Cancel"), tr("Stop; nothing is added and no file is left")),
+        )
+        for widget, name, tip in tips:
+            widget.setAccessibleName(name)
+            widget.setToolTip(tip)
+
+    def _finish(self) -> None:
+        self.finish_button.setEnabled(False)
+        self.phase_label.setText(tr("Finishing what was begun"))
+        self._controller.finish()
+
+    def _cancel(self) -> None:
+        self.finish_button.setEnabled(False)
+        self.cancel_button.setEnabled(False)
+        self.phase_label.setText(tr("Cancelling"))
+        self._controller.cancel()
+
+    def _on_preview_refused(self, sentence: str) -> None:
+        self.no_preview_label.setText(sentence)
+        self.preview_box.setEnabled(not sentence)
