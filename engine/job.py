@@ -84,6 +84,8 @@ class Job:
         band_names: one per band of ``input.npy``, as the source names them ("" where it does not).
         model: the user's own Decrappify model, an ONNX file with its card beside it; None for the shipped one.
         pixel_size_m: ground size (x, y) of an input pixel in metres, or None where it is unknown.
+        cache_folder: where finished tiles are kept (engine/tile_store.py); None to keep none.
+        cache_limit_bytes: how much may be kept there; 0 to keep none.
     """
 
     method: Method
@@ -96,6 +98,8 @@ class Job:
     mtf_at_nyquist: Optional[float] = None
     pixel_size_m: Optional[tuple[float, float]] = None
     model: Optional[str] = None
+    cache_folder: Optional[str] = None
+    cache_limit_bytes: int = 0
 
     def __post_init__(self) -> None:
         if self.scale not in SCALE_FACTORS:
@@ -104,6 +108,8 @@ class Job:
             raise JobError("The job names no band; it needs at least one.")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise JobError(f"The seed is {self.seed}; it must lie between 0 and {LARGEST_SEED}.")
+        if self.cache_limit_bytes < 0:
+            raise JobError(f"The cache is limited to {self.cache_limit_bytes} bytes; it must be 0 or more.")
         if self.sensor is Sensor.CUSTOM and self.mtf_at_nyquist is None:
             raise JobError("A custom sensor needs its MTF at Nyquist.")
         if self.mtf_at_nyquist is not None and not SMALLEST_MTF <= self.mtf_at_nyquist <= LARGEST_MTF:

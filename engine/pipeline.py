@@ -9,6 +9,7 @@ network's weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from ..models.card import CardError, file_sha256
@@ -34,6 +36,7 @@ from .model_file import model_file
 from .progress import BadInput, OnStep, Progress, ReportProgress
 from .scene import Scene, Tile
 from .sensors import is_known, mtf_at_nyquist
+from .tile_cache import TileCache
 from .tiling import LARGEST_CORE_PX, MARGIN_PX, TileWindow, margin_for, plan_tiles
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
@@ -66,6 +69,7 @@ class Plan:
         fit: what is fitted to the whole extent before.
         models: name, SHA-256 and, where there is one, provider of every model file used.
         settings: of Deep Image Prior, for the report.
+        cache: where finished tiles are kept and taken from.
     """
 
     stages: tuple[tuple[str, Stage], ...]
@@ -74,6 +78,7 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)
     largest_core_px: int = LARGEST_CORE_PX
     margin_px: int = MARGIN_PX
+    cache: TileCache = field(default_factory=TileCache)
 
 
 def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the protocol
@@ -119,6 +124,8 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         progress.enter("Fitting the blur", 0.0, fit_share)
         with progress.timed("dip fit"):
             scene = plan.fit(scene, progress.step)
+    output_bytes = math.prod(output.shape) * output.dtype.itemsize
+    plan = replace(plan, cache=TileCache.of(job, plan.settings, plan.models, device, output_bytes))
     tiles = _run_in_memory(scene, plan, output, progress, fit_share)
     with progress.timed("consistency"):
         figures = _judge(scene, tiles, output, progress)
@@ -127,6 +134,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         **({"dip": plan.settings} if plan.settings else {}),
         "device": describe(device),
         "tiles": len(tiles),
+        "tiles_from_cache": sum(window in plan.cache.found for window in tiles),
         "mtf_at_nyquist": [psf.mtf_at_nyquist for psf in scene.psfs],
         "mtf_assumed": list(mtf),
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
@@ -261,20 +269,34 @@ def _run_tiles(
 ) -> None:
     """Put every tile through the stages and add it to ``output`` with its blending weights."""
     for number, window in enumerate(tiles):
-        tile = scene.tile(window)
-        for position, (name, stage) in enumerate(plan.stages):
-            begin, end = (
-                done + (0.98 - done) * (number + edge / len(plan.stages)) / len(tiles)
-                for edge in (position, position + 1)
-            )
-            progress.enter(f"{_PHASES[name]}, tile {number + 1} of {len(tiles)}", begin, end)
-            with progress.timed(name):
-                tile = stage(tile)
-        if tile.estimate is None:
-            raise ValueError("No stage made an estimate.")
+        which = f"tile {number + 1} of {len(tiles)}"
+        begin, end = (done + (0.98 - done) * edge / len(tiles) for edge in (number, number + 1))
+        with progress.timed("cache"):
+            estimate = plan.cache.find(scene, window)
+        if estimate is not None:
+            progress.enter(f"Going on where it was, {which}", begin, end)
+        else:
+            estimate = _estimate(scene.tile(window), plan, progress, which, (begin, end))
+            # One that was ended early is not what the next run is to have.
+            if not progress.is_to_finish():
+                with progress.timed("cache"):
+                    plan.cache.keep(scene, window, estimate)
         rows, columns = window.high_res_slices(scene.scale)
-        weighted = scene.digital(tile.estimate) * window.blending_weights(scene.scale)
+        weighted = scene.digital(estimate) * window.blending_weights(scene.scale)
         output[:, rows, columns] += weighted.astype(output.dtype)
+
+
+def _estimate(tile: Tile, plan: Plan, progress: Progress, which: str, share: tuple[float, float]) -> Tensor:
+    """Return what the stages make of the tile, (band, H, W); ``which`` names it for people."""
+    begin, end = share
+    for position, (name, stage) in enumerate(plan.stages):
+        edges = (begin + (end - begin) * edge / len(plan.stages) for edge in (position, position + 1))
+        progress.enter(f"{_PHASES[name]}, {which}", *edges)
+        with progress.timed(name):
+            tile = stage(tile)
+    if tile.estimate is None:
+        raise ValueError("No stage made an estimate.")
+    return tile.estimate
 
 
 def _judge(
