@@ -13,6 +13,7 @@ from qgis.PyQt.QtWidgets import QDoubleSpinBox, QFormLayout, QSizePolicy, QSpinB
 from ..bridge.web_grid import is_web_layer
 from ..bridge.web_source import WEB_BANDS
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SMALLEST_MTF, Device, Preset, Sensor
+from .cache_row import CacheLimitBox, CacheRow
 from .choice_box import ChoiceBox
 from .choices import devices, presets, sensors, tr
 
@@ -20,7 +21,7 @@ DEFAULT_MTF = 0.25
 
 
 class AdvancedBox(QgsCollapsibleGroupBox):
-    """Bands, preset, sensor, seed, device and model."""
+    """Bands, preset, sensor, seed, device, model and cache."""
 
     changed = pyqtSignal()
 
@@ -43,6 +44,8 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box.setFilter("ONNX (*.onnx)")
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
         self.model_box.lineEdit().setPlaceholderText(tr("Headland’s own"))
+        self.cache_row = CacheRow()
+        self.cache_limit_box = CacheLimitBox()
         self._lay_out()
         self.bands_box.checkedItemsChanged.connect(self.changed)
         for box in (self.preset_box, self.sensor_box, self.device_box):
@@ -118,6 +121,8 @@ class AdvancedBox(QgsCollapsibleGroupBox):
                 self.model_box,
                 tr("A Decrappify model of your own; empty for the one that comes with Headland"),
             ),
+            (tr("&Cache"), self.cache_row, tr("Finished tiles: what was cancelled or crashed goes on where it was")),
+            (tr("Cache l&imit"), self.cache_limit_box, tr("How much is kept; the oldest makes room for the new")),
         )
         for label, widget, tip in rows:
             widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
