@@ -111,6 +111,10 @@ bench-quality: setup ## hold the chain against each stage alone: DATA=folder wit
 measure-costs: setup ## measure time and memory of the worker, for the constants of engine/estimate.py: OUT=file.json
 	"$(DEV)/bin/python" scripts/measure_costs.py "$(HEADLAND_ENGINE)/bin/python" "$(or $(OUT),$(BUILD_PATH)/costs.json)"
 
+.PHONY: measure-cache
+measure-cache: setup ## measure what the cache of finished tiles costs a run, and what it saves the next one
+	"$(DEV)/bin/python" scripts/measure_cache.py "$(HEADLAND_ENGINE)/bin/python"
+
 .PHONY: train-prior
 train-prior: setup ## train the start of Deep Image Prior: DATA=folder of image folders OUT=file.npz MINUTES=30
 	"$(DEV)/bin/python" -m headland.models.training.train_prior "$(DATA)" "$(OUT)" --minutes $(or $(MINUTES),30) \
