@@ -139,8 +139,8 @@ class TileStore:
 
     def _make_room(self, size: int) -> bool:
         """Evict until ``size`` bytes more are within the limit; return False, evicting nothing, if that cannot be."""
-        entries = sorted(self._entries(), key=lambda entry: entry.used_at_s)
-        evictable = [entry for entry in entries if self._may_go(entry)]
+        entries = sorted(self._without_leftovers(), key=lambda entry: entry.used_at_s)
+        evictable = [entry for entry in entries if not entry.is_partial and entry.path.name not in self._used]
         excess = size + sum(entry.size_bytes for entry in entries) - self._limit_bytes
         surplus = len(entries) + 1 - MOST_FILES
         if excess > sum(entry.size_bytes for entry in evictable) or surplus > len(evictable):
@@ -153,10 +153,13 @@ class TileStore:
             surplus -= 1
         return True
 
-    def _may_go(self, entry: _Entry) -> bool:
-        if entry.path.name.endswith(_PARTIAL_SUFFIX):
-            return time.time() - entry.used_at_s > _LEFT_AFTER_S
-        return entry.path.name not in self._used
+    def _without_leftovers(self) -> Iterator[_Entry]:
+        """Yield what is kept or being written, and remove what a program was writing that is gone."""
+        for entry in self._entries():
+            if entry.is_partial and time.time() - entry.used_at_s > _LEFT_AFTER_S:
+                entry.remove()
+            else:
+                yield entry
 
     def _entries(self) -> Iterator[_Entry]:
         """Yield what is kept, with what is being written or was left half-written. Raises OSError if it cannot."""
@@ -171,7 +174,7 @@ class TileStore:
                 with suppress(FileNotFoundError):
                     state = entry.stat(follow_symlinks=False)
                     if stat.S_ISREG(state.st_mode):
-                        yield _Entry(Path(entry.path), state.st_size, state.st_mtime)
+                        yield _Entry(Path(entry.path), state.st_size, state.st_mtime, is_partial)
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,7 @@ class _Entry:
     path: Path
     size_bytes: int
     used_at_s: float
+    is_partial: bool
 
     def remove(self) -> None:
         # It may be gone, or open in another program on Windows.

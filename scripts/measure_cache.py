@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     for method, side_px in CASES:
         with tempfile.TemporaryDirectory() as name:
             told = measure(python, Path(name), method, side_px, repetitions)
-        print(f"{method.value} x4, {side_px} x {side_px} pixels, {len(BAND_NAMES)} bands: {told}")
+        print(f"{method.value} x4, {side_px} x {side_px} pixels, {len(BAND_NAMES)} bands: {told}", flush=True)
     return 0
 
 

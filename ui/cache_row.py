@@ -36,7 +36,9 @@ class CacheRow(QWidget):
         self.clear_button.clicked.connect(self._clear)
 
     def refresh(self) -> None:
-        """Say how much is kept now."""
+        """Say how much is kept now, if anybody is looking."""
+        if not self.isVisible():
+            return
         size_bytes = cache_size_bytes()
         size = QLocale().formattedDataSize(size_bytes, 1, QLocale.DataSizeFormat.DataSizeSIFormat)
         self.size_label.setText(size if size_bytes else tr("Empty"))

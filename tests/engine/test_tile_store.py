@@ -8,6 +8,8 @@ import shutil
 import stat
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +227,7 @@ def test_clearing_removes_the_tiles_and_nothing_else(folder: Path) -> None:
     assert sorted(file.name for file in folder.iterdir()) == ["more", "notes.tile"]
 
 
-def test_what_a_killed_program_was_writing_makes_room_once_it_is_old(folder: Path) -> None:
+def test_what_a_killed_program_was_writing_goes_once_it_is_old(folder: Path) -> None:
     store = TileStore(folder, 2 * FILE_BYTES)
     folder.mkdir(parents=True)
     left = folder / "unfinished-abc.partial"
@@ -268,3 +270,22 @@ def test_several_programs_share_the_folder_and_nobody_gets_a_wrong_tile(folder: 
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_tile_that_another_program_removes_meanwhile_does_not_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = TileStore(folder, PLENTY)
+    for number in range(2):
+        store.write(KEYS[number], make_tile(number), 0)
+    scandir = os.scandir
+
+    @contextmanager
+    def remove_one_then_list(where: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(where) as found:
+            entries = list(found)
+        (folder / f"{KEYS[0]}.tile").unlink()
+        yield entries
+
+    monkeypatch.setattr(os, "scandir", remove_one_then_list)
+    assert store.size_bytes == FILE_BYTES
