@@ -32,11 +32,11 @@ WORK_UNTIL = 0.97
 
 
 class EnhanceCancelled(Exception):
-    """The work was cancelled; nothing is left of it."""
+    """The work was cancelled; nothing is left of it but finished tiles in the cache."""
 
 
 class EnhanceFailed(RuntimeError):
-    """The work failed; nothing is left of it.
+    """The work failed; nothing is left of it but finished tiles in the cache.
 
     Attributes:
         sentence: for people: what happened and what to do.

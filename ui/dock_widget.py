@@ -155,7 +155,7 @@ class EnhanceDock(QgsDockWidget):
             (self.output_box, tr("Save to"), tr("Where the GeoTIFF goes; empty for a temporary file")),
             (self.progress_bar, tr("Progress"), tr("How much of the work is done")),
             (self.enhance_button, tr("Enhance extent"), tr("Make a sharper copy of the extent and add it to the map")),
-            (self.cancel_button, tr("Cancel"), tr("Stop; nothing is added and no file is left")),
+            (self.cancel_button, tr("Cancel"), tr("Stop; nothing is added, and the same request goes on from here")),
         )
         for widget, name, tip in tips:
             widget.setAccessibleName(name)
