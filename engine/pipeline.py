@@ -271,14 +271,16 @@ def _run_tiles(
     for number, window in enumerate(tiles):
         which = f"tile {number + 1} of {len(tiles)}"
         begin, end = (done + (0.98 - done) * edge / len(tiles) for edge in (number, number + 1))
-        with progress.timed("cache"):
-            estimate = plan.cache.find(scene, window)
+        estimate = None
+        if plan.cache.is_on:
+            with progress.timed("cache"):
+                estimate = plan.cache.find(scene, window)
         if estimate is not None:
             progress.enter(f"Going on where it was, {which}", begin, end)
         else:
             estimate = _estimate(scene.tile(window), plan, progress, which, (begin, end))
             # One that was ended early is not what the next run is to have.
-            if not progress.is_to_finish():
+            if plan.cache.is_on and not progress.is_to_finish():
                 with progress.timed("cache"):
                     plan.cache.keep(scene, window, estimate)
         rows, columns = window.high_res_slices(scene.scale)

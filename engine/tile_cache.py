@@ -54,6 +54,11 @@ class TileCache:
         self._store, self._recipe, self._spared_bytes = store, recipe, spared_bytes
         self.found: set[TileWindow] = set()
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is kept at all."""
+        return self._store is not None
+
     @classmethod
     def of(
         cls,
