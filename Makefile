@@ -121,6 +121,10 @@ measure-costs: setup ## measure time and memory of the worker, for the constants
 bench-scaling: setup ## how time and memory grow with the extent: CASES="anchor-1024px-3b-x4 …" OUT=file.json
 	QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" scripts/bench_scaling.py "$(or $(OUT),$(BUILD_PATH)/bench-scaling.json)" $(CASES)
 
+.PHONY: measure-cache
+measure-cache: setup ## measure what the cache of finished tiles costs a run, and what it saves the next one
+	"$(DEV)/bin/python" scripts/measure_cache.py "$(HEADLAND_ENGINE)/bin/python"
+
 .PHONY: train-prior
 train-prior: setup ## train the start of Deep Image Prior: DATA=folder of image folders OUT=file.npz MINUTES=30
 	"$(DEV)/bin/python" -m headland.models.training.train_prior "$(DATA)" "$(OUT)" --minutes $(or $(MINUTES),30) \

@@ -11,6 +11,7 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
 from .bridge.controller import EnhanceController
+from .bridge.leftovers import sweep_in_background
 from .processing.provider import HeadlandProvider
 from .ui.dock_widget import ICON_FILE, EnhanceDock
 
@@ -33,8 +34,9 @@ class HeadlandPlugin:
         QgsApplication.processingRegistry().addProvider(self._provider)
 
     def initGui(self) -> None:  # noqa: N802
-        """Add the dock, and an action that shows and hides it."""
+        """Add the dock, and an action that shows and hides it; sweep up after a QGIS that crashed."""
         self.initProcessing()
+        sweep_in_background()
         window = self._iface.mainWindow()
         self._controller = EnhanceController()
         self._dock = EnhanceDock(self._controller, self._iface.mapCanvas(), self._iface.messageBar(), window)

@@ -7,7 +7,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -16,14 +16,14 @@ from ..engine.array_file import open_array
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Finished, Preview, Progress, Started
 from ..engine.job import OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
-from .estimating import estimate_plan, learn_download_from, learn_from
+from .estimating import estimate_plan, learn_from
+from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
 from .plan import EnhancePlan
-from .private_folder import PrivateFolder, sweep
+from .private_folder import PrivateFolder
 from .provenance import tiff_items
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
 from .raster_source import SourceUnreadable, read_window
 from .report import StagedReport, compose_report, staged_report
-from .staging import STAGING_PREFIX
 from .version import headland_version
 from .web_source import WebSource, read_web_picture
 
@@ -31,15 +31,13 @@ from .web_source import WebSource, read_web_picture
 READ_UNTIL = 0.03
 WORK_UNTIL = 0.97
 
-JOB_FOLDER_PREFIX = "headland-job-"
-
 
 class EnhanceCancelled(Exception):
-    """The work was cancelled; nothing is left of it."""
+    """The work was cancelled; nothing is left of it but finished tiles in the cache."""
 
 
 class EnhanceFailed(RuntimeError):
-    """The work failed; nothing is left of it.
+    """The work failed; nothing is left of it but finished tiles in the cache.
 
     Attributes:
         sentence: for people: what happened and what to do.
@@ -149,7 +147,7 @@ def enhance(
     """
     run = _Run(on_progress, is_cancelled)
     try:
-        _sweep_leftovers(plan)
+        sweep_leftovers({plan.output.parent, plan.report.parent})
         expected = estimate_plan(plan)
         with _job_folder() as folder, staged_geotiff(plan.output) as raster, staged_report(plan.report) as report:
             _read(plan, run, folder)
@@ -159,9 +157,6 @@ def enhance(
             summary = compose_report(plan, run.started, finished.report, seconds, expected.seconds)
             report.write(summary)
             _publish(raster, report)
-        if run.started is not None and "stopped" not in finished.report:
-            learn_from(plan, run.started, run.start_s, run.seconds["engine"] - run.start_s)
-        learn_download_from(plan, run.seconds["read"])
     except WorkerCancelled as error:
         raise EnhanceCancelled from error
     except WorkerFailed as error:
@@ -177,7 +172,17 @@ def enhance(
         raise
     except Exception as error:
         raise unexpected(error) from error
+    _learn(plan, run, summary)
     return EnhanceResult(plan, summary)
+
+
+def _learn(plan: EnhancePlan, run: _Run, summary: dict[str, Any]) -> None:
+    """Let the next estimates know what the download took, and the work if all of it was done in this run."""
+    # The result stands: whatever goes wrong now is no failure of the run.
+    with suppress(Exception):
+        learn_download_from(plan, run.seconds["read"])
+        if run.started is not None and not summary.get("tiles_from_cache") and "stopped" not in summary:
+            learn_from(plan, run.started, run.start_s, run.seconds["engine"] - run.start_s)
 
 
 def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
@@ -262,13 +267,6 @@ def _job_folder() -> Iterator[Path]:
         yield folder.path
     finally:
         folder.remove()
-
-
-def _sweep_leftovers(plan: EnhancePlan) -> None:
-    """Remove what earlier runs left where QGIS crashed."""
-    sweep(Path(tempfile.gettempdir()), JOB_FOLDER_PREFIX)
-    for folder in {plan.output.parent, plan.report.parent}:
-        sweep(folder, STAGING_PREFIX)
 
 
 def _publish(raster: StagedGeotiff, report: StagedReport) -> None:

@@ -28,6 +28,7 @@ from ..engine.environment import EnvironmentMissing, engine_python
 from ..engine.grid import Bounds, Grid, Window
 from ..engine.job import Job, JobError, Method, Sensor
 from ..engine.model_file import CardError, fitting_card, model_file
+from ..engine.tile_store import tile_folder
 from .cloud_optimised import can_cloud_optimise
 from .compat import gdal_wkt
 from .destination import check_room, choose_output, choose_report
@@ -35,6 +36,7 @@ from .estimating import disk_needs
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
 from .raster_source import BandInfo, ExcludedRange, Metadata, RasterInfo, RasterUri, SourceUnreadable, describe
 from .request import EnhanceRequest
+from .tile_cache import cache_limit_bytes
 from .web_grid import check_resolution, default_resolution, is_web_layer, web_grid
 from .web_source import PICTURE_TYPES, WEB_BANDS, WebSource
 
@@ -342,6 +344,8 @@ def _job(request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[
             mtf_at_nyquist=request.mtf_at_nyquist,
             pixel_size_m=None if is_sensor_unknown else pixel_size_m,
             model=str(request.model.absolute()) if request.model else None,
+            cache_folder=str(tile_folder()),
+            cache_limit_bytes=cache_limit_bytes(),
         )
     except JobError as error:
         raise CannotEnhance(str(error)) from error

@@ -88,6 +88,8 @@ class Job:
         model: the user's own Decrappify model, an ONNX file with its card beside it; None for the shipped one.
         preview_bands: 0-based, those that ``preview.npy`` shows; empty for no preview. They have no say in the result.
         pixel_size_m: ground size (x, y) of an input pixel in metres, or None where it is unknown.
+        cache_folder: where finished tiles are kept (engine/tile_store.py); None to keep none.
+        cache_limit_bytes: how much may be kept there; 0 to keep none.
     """
 
     method: Method
@@ -101,6 +103,8 @@ class Job:
     pixel_size_m: Optional[tuple[float, float]] = None
     model: Optional[str] = None
     preview_bands: tuple[int, ...] = ()
+    cache_folder: Optional[str] = None
+    cache_limit_bytes: int = 0
 
     def __post_init__(self) -> None:
         if self.scale not in SCALE_FACTORS:
@@ -111,6 +115,8 @@ class Job:
             raise JobError(f"The preview is to show the bands {self.preview_bands} of {len(self.band_names)}.")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise JobError(f"The seed is {self.seed}; it must lie between 0 and {LARGEST_SEED}.")
+        if self.cache_limit_bytes < 0:
+            raise JobError(f"The cache is limited to {self.cache_limit_bytes} bytes; it must be 0 or more.")
         if self.sensor is Sensor.CUSTOM and self.mtf_at_nyquist is None:
             raise JobError("A custom sensor needs its MTF at Nyquist.")
         if self.mtf_at_nyquist is not None and not SMALLEST_MTF <= self.mtf_at_nyquist <= LARGEST_MTF:

@@ -9,6 +9,7 @@ network's weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -40,6 +41,7 @@ from .scene import EVERY_BAND, Scene, Tile
 from .sensors import is_known, mtf_at_nyquist
 from .sharpness import SharpnessMeter
 from .stopping import Stopped, fill, stop_at
+from .tile_cache import TileCache
 from .tiling import LARGEST_CORE_PX, MARGIN_PX, TileWindow, margin_for, plan_tiles
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
@@ -76,6 +78,7 @@ class Plan:
         models: name, SHA-256 and, where there is one, provider of every model file used.
         settings: of Deep Image Prior, for the report.
         show: told of some bands of each tile, (band, H, W), as they leave a stage.
+        cache: where finished tiles are kept and taken from.
     """
 
     stages: tuple[tuple[str, Stage], ...]
@@ -85,6 +88,7 @@ class Plan:
     largest_core_px: int = LARGEST_CORE_PX
     margin_px: int = MARGIN_PX
     show: Callable[[TileWindow, slice, Tensor], None] = lambda *_: None
+    cache: TileCache = field(default_factory=TileCache)
 
 
 def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the protocol
@@ -138,6 +142,8 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         progress.enter("Fitting the blur", 0.0, fit_share)
         with progress.timed("dip fit"):
             scene = plan.fit(scene, progress.step)
+    output_bytes = math.prod(output.shape) * output.dtype.itemsize
+    plan = replace(plan, cache=TileCache.of(job, plan.settings, plan.models, device, output_bytes))
     tiles, stopped = _run_in_memory(scene, plan, output, progress, fit_share)
     with progress.timed("consistency"):
         figures, times_sharper = _judge(scene, tiles, output, progress)
@@ -147,6 +153,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         "device": describe(device),
         "tiles": len(tiles),
         **({"stopped": asdict(stopped)} if stopped else {}),
+        "tiles_from_cache": sum(plan.cache.is_found(window, band_groups(scene.bands)) for window in tiles),
         "mtf_at_nyquist": [psf.mtf_at_nyquist for psf in scene.psfs],
         "mtf_assumed": list(mtf),
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
@@ -290,27 +297,36 @@ def _run_tiles(
     parts = len(tiles) * len(groups)
     for part, (window, bands) in enumerate(product(tiles, groups)):
         number = part // len(groups)
+        which = f"tile {number + 1} of {len(tiles)}"
+        begin, end = (done + (0.98 - done) * edge / parts for edge in (part, part + 1))
         if stopped is None and progress.is_to_finish():
             stopped = stop_at(number, tiles, scene.bands)
             stages = (("rest", partial(fill, rest=stopped.rest, on_step=progress.step)),)
-        tile = scene.tile(window, bands)
-        for position, (name, stage) in enumerate(stages):
-            begin, end = (
-                done + (0.98 - done) * (part + edge / len(stages)) / parts for edge in (position, position + 1)
-            )
-            progress.enter(f"{_PHASES[name]}, tile {part // len(groups) + 1} of {len(tiles)}", begin, end)
-            with progress.timed(name):
-                tile = stage(tile)
-            if tile.estimate is not None:
-                plan.show(window, bands, tile.estimate)
-        if tile.estimate is None:
-            raise ValueError("No stage made an estimate.")
+        estimate = _kept(scene, window, bands, plan, progress) if stopped is None else None
+        if estimate is not None:
+            progress.enter(f"Going on where it was, {which}", begin, end)
+            plan.show(window, bands, estimate)
+        else:
+            show = partial(plan.show, window, bands)
+            estimate = _estimate(scene.tile(window, bands), stages, progress, which, (begin, end), show)
+            # One that was ended early is not what the next run is to have.
+            if plan.cache.is_on and not progress.is_to_finish():
+                with progress.timed("cache"):
+                    plan.cache.keep(scene, window, bands, estimate)
         with progress.timed("blend"):
-            _blend(scene, window, bands, tile.estimate, output)
-        del tile
+            _blend(scene, window, bands, estimate, output)
+        del estimate
         give_back_memory()
     # Asked for in the last tile, it may have shortened that one.
     return stop_at(len(tiles), tiles, scene.bands) if stopped is None and progress.is_to_finish() else stopped
+
+
+def _kept(scene: Scene, window: TileWindow, bands: slice, plan: Plan, progress: Progress) -> Tensor | None:
+    """Return what an earlier run made of the tile, if it is kept."""
+    if not plan.cache.is_on:
+        return None
+    with progress.timed("cache"):
+        return plan.cache.find(scene, window, bands)
 
 
 def _blend(scene: Scene, window: TileWindow, bands: slice, estimate: Tensor, output: Numbers) -> None:
@@ -321,6 +337,28 @@ def _blend(scene: Scene, window: TileWindow, bands: slice, estimate: Tensor, out
         one = slice(band, band + 1)
         weighted = scene.digital(estimate[band - bands.start][None], one) * weights
         output[one, rows, columns] += weighted.astype(output.dtype)
+
+
+def _estimate(
+    tile: Tile,
+    stages: tuple[tuple[str, Stage], ...],
+    progress: Progress,
+    which: str,
+    share: tuple[float, float],
+    show: Callable[[Tensor], None],
+) -> Tensor:
+    """Return what the stages make of the tile, (band, H, W); ``which`` names it for people."""
+    begin, end = share
+    for position, (name, stage) in enumerate(stages):
+        edges = (begin + (end - begin) * edge / len(stages) for edge in (position, position + 1))
+        progress.enter(f"{_PHASES[name]}, {which}", *edges)
+        with progress.timed(name):
+            tile = stage(tile)
+        if tile.estimate is not None:
+            show(tile.estimate)
+    if tile.estimate is None:
+        raise ValueError("No stage made an estimate.")
+    return tile.estimate
 
 
 def _judge(

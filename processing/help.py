@@ -42,6 +42,7 @@ Nyquist that you give; an MTF alone means custom.</p>
 <p>In scripts the choices are given by their words: METHOD=chain SCALE=4 PRESET=fast. An extent is written
 xmin,xmax,ymin,ymax.</p>
 <p><b>Seed</b>: the same seed on the same device gives the same pixels.</p>
+<p>A run that was cancelled, or that a crash ended, goes on where it was when the same is asked for again.</p>
 <p><b>Report</b>: a JSON file with input, window, settings, versions, seconds by stage and figures of consistency; if
 empty it goes beside the result.</p>
 """

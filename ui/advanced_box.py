@@ -14,6 +14,7 @@ from ..bridge.request import EnhanceRequest
 from ..bridge.web_grid import is_web_layer
 from ..bridge.web_source import WEB_BANDS
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SMALLEST_MTF, Device, Preset, Sensor
+from .cache_row import CacheLimitBox, CacheRow
 from .choice_box import ChoiceBox
 from .choices import devices, presets, sensors, tr
 from .file_widget import ReadableFileWidget
@@ -23,7 +24,7 @@ DEFAULT_MTF = 0.25
 
 
 class AdvancedBox(QgsCollapsibleGroupBox):
-    """Bands, preset, sensor, seed, device, model and the result's layout."""
+    """Bands, preset, sensor, seed, device, model, the result's layout and the cache."""
 
     changed = pyqtSignal()
 
@@ -47,6 +48,8 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box.setFilter("ONNX (*.onnx)")
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
         self.cloud_box = QCheckBox()
+        self.cache_row = CacheRow()
+        self.cache_limit_box = CacheLimitBox()
         self._lay_out()
         self.bands_box.checkedItemsChanged.connect(self.changed)
         for box in (self.preset_box, self.sensor_box, self.device_box):
@@ -144,6 +147,8 @@ class AdvancedBox(QgsCollapsibleGroupBox):
                 self.cloud_box,
                 tr("Write a cloud-optimised GeoTIFF, which web maps and cloud storage read well"),
             ),
+            (tr("&Cache"), self.cache_row, tr("Finished tiles: what was cancelled or crashed goes on where it was")),
+            (tr("Cache l&imit"), self.cache_limit_box, tr("How much is kept; the oldest makes room for the new")),
         )
         for label, widget, tip in rows:
             widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -345,6 +345,7 @@ class EnhanceDock(QgsDockWidget):
         self.enhance_button.setVisible(not is_running)
         self.look_button.setVisible(not is_running)
         self.notice.setVisible(not is_running and bool(self.notice.sentence))
+        self.advanced_box.cache_row.refresh()
 
     def _show_problem(self, sentence: str) -> None:
         self.notice.say(sentence)

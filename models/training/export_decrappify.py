@@ -28,7 +28,7 @@ from .validation import Validation
 
 OPSET = 17
 SCALES = (2, 4)
-MARGIN_PX = 64
+MARGIN_PX = 80
 LARGEST_RELATIVE_DIFFERENCE = 1e-3
 SMALLEST_HALVED_VALUES = 1024
 INPUT_NAME, OUTPUT_NAME = "enlarged", "restored"

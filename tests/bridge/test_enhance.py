@@ -25,7 +25,8 @@ from qgis.core import (
 )
 
 from headland.bridge import enhance as enhance_module
-from headland.bridge.enhance import JOB_FOLDER_PREFIX, EnhanceCancelled, EnhanceFailed, enhance
+from headland.bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance
+from headland.bridge.leftovers import JOB_FOLDER_PREFIX
 from headland.bridge.prepare import EnhancePlan, prepare
 from headland.bridge.request import EnhanceRequest
 from headland.bridge.staging import STAGING_PREFIX

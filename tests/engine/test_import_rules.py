@@ -37,6 +37,7 @@ QGIS_SIDE_ENGINE = {
     "job",
     "model_file",
     "sensors",
+    "tile_store",
     "tiling",
 }
 

@@ -145,6 +145,8 @@ def test_a_damaged_job_file_is_named(saved: Path, damage: bytes) -> None:
         ("mtf_at_nyquist", float("nan")),
         ("pixel_size_m", [10.0]),
         ("pixel_size_m", 10.0),
+        ("cache_limit_bytes", -1),
+        ("cache_limit_bytes", "much"),
         ("surprise", 1),
     ],
 )

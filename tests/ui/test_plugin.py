@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from qgis.PyQt.QtCore import QCoreApplication, QEvent
 from qgis.PyQt.QtWidgets import QAction, QApplication, QDockWidget, QWidget
 
 from headland import classFactory
+from headland.bridge.leftovers import JOB_FOLDER_PREFIX
+from headland.bridge.private_folder import LOCK_FILE
 from headland.plugin import HeadlandPlugin
 from headland.tests.support.fixtures import UseEngine
 from headland.tests.support.person import Person
@@ -81,6 +84,17 @@ def test_it_brings_a_dock_an_icon_a_menu_entry_and_the_provider(plugin: Headland
     assert icon_in(window).isVisible()
     assert [action.text() for action in window.raster_menu.actions()] == ["Headland"]
     assert QgsApplication.processingRegistry().algorithmById("headland:enhanceextent") is not None
+
+
+def test_what_a_killed_qgis_left_is_swept_up_when_the_plugin_comes(
+    job_folders: Path, request: pytest.FixtureRequest, qtbot: QtBot
+) -> None:
+    left = job_folders / f"{JOB_FOLDER_PREFIX}left"
+    left.mkdir(mode=0o700)
+    (left / LOCK_FILE).touch()
+    os.utime(left, (time.time() - 3600,) * 2)
+    request.getfixturevalue("plugin")
+    qtbot.waitUntil(lambda: not left.exists())
 
 
 def test_the_icon_shows_and_hides_the_dock(plugin: HeadlandPlugin, window: Window, qtbot: QtBot) -> None:
