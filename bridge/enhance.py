@@ -16,7 +16,7 @@ from ..engine.array_file import open_array
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Finished, Preview, Progress, Started
 from ..engine.job import OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
-from .estimating import estimate_plan, learn_from
+from .estimating import estimate_plan, learn_download_from, learn_from
 from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder
