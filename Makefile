@@ -136,9 +136,10 @@ train: setup ## train Decrappify: DATA=folder with highres/ and weights/ OUT=fol
 	    $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(FROM),--start-from "$(FROM)") $(if $(DEVICE),--device "$(DEVICE)")
 
 .PHONY: export
-export: setup ## make an ONNX file and its card of what "make train" left: DATA=folder OUT=folder MODEL=file.onnx
+export: setup ## make an ONNX file and its card of what "make train" left: DATA=folder OUT=folder MODEL=file.onnx MIX=checkpoint.pt SHARE=0.25
 	"$(DEV)/bin/python" -m headland.models.training.export_decrappify "$(TRAINED)/checkpoint.pt" "$(DATA)" \
-	    --model-file "$(or $(MODEL),$(TRAINED)/decrappify.onnx)"
+	    --model-file "$(or $(MODEL),$(TRAINED)/decrappify.onnx)" \
+	    $(if $(MIX),--mix "$(MIX)") $(if $(SHARE),--mix-share "$(SHARE)")
 
 .PHONY: clean
 clean: ## remove all that was made

@@ -30,9 +30,9 @@ REFERENCE_CORE_PX = 80
 # factor: a low-res pixel, or a band or a band triple of it.
 _MEASURE = 0.3e-6
 _ANCHOR = {2: 2.5e-6, 4: 8.5e-6}
-_DIP_TURN = {2: 16.0e-6, 4: 17.3e-6}
+_DIP_TURN = {Preset.FAST: {2: 16.0e-6, 4: 17.3e-6}, Preset.BALANCED: {2: 52.0e-6, 4: 55.0e-6}}
 _DIP_BAND = {2: 1.0e-6, 4: 1.9e-6}
-_DECRAPPIFY = {2: 14.5e-6, 4: 62.0e-6}
+_DECRAPPIFY = {2: 19.4e-6, 4: 83.0e-6}
 _CONSISTENCY = {2: 0.6e-6, 4: 0.9e-6}
 _BLEND = {2: 0.2e-6, 4: 0.7e-6}
 # An iteration of the published network: a low-res pixel, and what each band adds.
@@ -51,9 +51,9 @@ _DECRAPPIFY_PROCESS_BYTES = 60e6
 # The published network's weights and what Adam keeps of them.
 _REFERENCE_PROCESS_BYTES = 170e6
 _ANCHOR_BYTES_A_BAND = {2: 190.0, 4: 750.0}
-_DIP_BYTES = {2: 1300.0, 4: 1300.0}
+_DIP_BYTES = {Preset.FAST: {2: 1300.0, 4: 1300.0}, Preset.BALANCED: {2: 2400.0, 4: 3500.0}}
 _DIP_BYTES_A_BAND = {2: 150.0, 4: 500.0}
-_DECRAPPIFY_BYTES = {2: 2500.0, 4: 12_000.0}
+_DECRAPPIFY_BYTES = {2: 2800.0, 4: 13_200.0}
 _DECRAPPIFY_BYTES_A_BAND = {2: 180.0, 4: 600.0}
 # The comparison with the input looks at all bands of a tile at once, in low-res pixels.
 _COMPARISON_BYTES_A_BAND = 65.0
@@ -157,7 +157,7 @@ def _core_seconds(job: Job, tiles: _Tiles, rows_px: int, columns_px: int) -> tup
 
 def _dip_seconds_a_pixel(job: Job, scale: int) -> float:
     bands = _bands(job)
-    return TURNS[job.preset] * math.ceil(bands / TRIPLE) * _DIP_TURN[scale] + bands * _DIP_BAND[scale]
+    return TURNS[job.preset] * math.ceil(bands / TRIPLE) * _DIP_TURN[job.preset][scale] + bands * _DIP_BAND[scale]
 
 
 def _fitted_px(preset: Preset, rows_px: int, columns_px: int) -> int:
@@ -175,7 +175,7 @@ def _memory_bytes(job: Job, tiles: _Tiles) -> int:
     if _is_reference(job):
         stages_bytes.append(_REFERENCE_BYTES[scale] + bands * _REFERENCE_BYTES_A_BAND[scale])
     elif _runs_dip(job):
-        stages_bytes.append(_DIP_BYTES[scale] + bands * _DIP_BYTES_A_BAND[scale])
+        stages_bytes.append(_DIP_BYTES[job.preset][scale] + bands * _DIP_BYTES_A_BAND[scale])
     if _runs_decrappify(job):
         stages_bytes.append(_DECRAPPIFY_BYTES[scale] + bands * _DECRAPPIFY_BYTES_A_BAND[scale])
     process_bytes = _PROCESS_BYTES

@@ -120,6 +120,8 @@ class _Axis:
             return self.matrix.mT @ self.eigenvectors
 
     def stacked(self, order: NDArray[np.intp]) -> _Axis:
+        # Equal PSFs share one matrix.
+        order = np.zeros_like(order) if len(self._each) == 1 else order
         chosen, index = copy.copy(self), torch.from_numpy(order).to(self.matrix.device)
         chosen.matrix, chosen.eigenvalues = self.matrix[index], self.eigenvalues[index]
         chosen.eigenvectors, chosen.back = self.eigenvectors[index], self.back[index]

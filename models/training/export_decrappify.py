@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,36 @@ INPUT_NAME, OUTPUT_NAME = "enlarged", "restored"
 MODEL_FILE = Path(__file__).parents[1] / "decrappify" / "decrappify.onnx"
 
 
-def load_network(checkpoint: Path) -> tuple[Decrappify, dict[str, Any]]:
-    """Return the averaged network of a checkpoint, its weights rounded to 16 bits, and the run's step and seconds."""
-    state = torch.load(checkpoint, weights_only=True)
+@dataclass(frozen=True)
+class Mixture:
+    """Another checkpoint, which training went on to from the first, and how much of its weights to take.
+
+    Between the two, networks change gradually (network interpolation, Wang et al. 2018): a share of a sharper one's
+    weights gives a share of its sharpness.
+    """
+
+    checkpoint: Path
+    share: float
+
+
+def load_network(checkpoint: Path, mixture: Mixture | None = None) -> tuple[Decrappify, dict[str, Any]]:
+    """Return the averaged network of a checkpoint, its weights rounded to 16 bits, and the run's step and seconds.
+
+    Raises:
+        ValueError: if the share to mix in does not lie between 0 and 1.
+    """
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    weights, steps, seconds = state["averaged"], int(state["step"]), float(state["elapsed_s"])
+    if mixture is not None:
+        if not 0.0 <= mixture.share <= 1.0:
+            raise ValueError(f"The share to mix in is {mixture.share}; it must lie between 0 and 1.")
+        other = torch.load(mixture.checkpoint, weights_only=True, map_location="cpu")
+        weights = {name: torch.lerp(value, other["averaged"][name], mixture.share) for name, value in weights.items()}
+        steps, seconds = steps + int(other["step"]), seconds + float(other["elapsed_s"])
     network = Decrappify()
-    network.load_state_dict(state["averaged"])
+    network.load_state_dict(weights)
     round_weights(network)
-    return network.eval(), {"steps": int(state["step"]), "training_s": round(float(state["elapsed_s"]))}
+    return network.eval(), {"steps": steps, "training_s": round(seconds)}
 
 
 @torch.no_grad()
@@ -127,18 +151,28 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("data_folder", type=Path, help="holds highres/ and weights/")
     parser.add_argument("--model-file", type=Path, default=MODEL_FILE)
     parser.add_argument("--priors", type=Path, default=PRIOR_FOLDER, help="weights of Deep Image Prior's networks")
+    parser.add_argument("--mix", type=Path, help="another checkpoint, to which training went on from this one")
+    parser.add_argument("--mix-share", type=float, default=0.25, help="of its weights, how much to take")
     options = parser.parse_args(arguments)
-    network, figures = load_network(options.checkpoint)
-    export(network, options.model_file)
-    with tempfile.TemporaryDirectory() as folder:
-        validation = Validation.load(options.data_folder, Path(folder), options.priors)
-    images = next(iter(validation.batches.values())).enlarged
-    difference = largest_relative_difference(network, options.model_file, images)
-    if difference > LARGEST_RELATIVE_DIFFERENCE:
-        options.model_file.unlink()
-        sys.stderr.write(f"ONNX Runtime differs from torch by {difference:.1e} of the range; nothing was exported.\n")
-        return 1
-    figures |= {"torch_against_onnx": float(f"{difference:.1e}"), "held_out": validation.figures(network)}
+    mixture = Mixture(options.mix, options.mix_share) if options.mix else None
+    network, figures = load_network(options.checkpoint, mixture)
+    # Until all is measured, a model that is there already stays as it is.
+    unchecked = options.model_file.with_suffix(".unchecked")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            validation = Validation.load(options.data_folder, Path(folder), options.priors)
+        export(network, unchecked)
+        images = next(iter(validation.batches.values())).enlarged
+        difference = largest_relative_difference(network, unchecked, images)
+        if difference > LARGEST_RELATIVE_DIFFERENCE:
+            sys.stderr.write(
+                f"ONNX Runtime differs from torch by {difference:.1e} of the range; nothing was exported.\n"
+            )
+            return 1
+        figures |= {"torch_against_onnx": float(f"{difference:.1e}"), "held_out": validation.figures(network)}
+        unchecked.replace(options.model_file)
+    finally:
+        unchecked.unlink(missing_ok=True)
     card = write_card(options.model_file, figures)
     sys.stdout.write(json.dumps(card.figures, indent=2) + "\n")
     return 0

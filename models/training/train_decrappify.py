@@ -115,7 +115,7 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
-        if self.adversary and state["adversary"]:
+        if self.adversary and state.get("adversary"):
             self.adversary.load_state_dict(state["adversary"])
         self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
 

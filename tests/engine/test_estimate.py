@@ -16,6 +16,7 @@ from headland.engine.calibration import Machine, Run, job_kind, learn, learn_dow
 from headland.engine.dip.educated import FIT_SCALE, FitSettings
 from headland.engine.estimate import Estimate, estimate
 from headland.engine.job import Device, Job, Method, Preset, Sensor
+from headland.models.dip.prior_network import load_weights
 from headland.tests.support.jobs import make_job
 
 HOUR_S = 3600.0
@@ -108,6 +109,10 @@ def test_the_estimate_knows_the_settings_of_the_pipeline() -> None:
             turns=estimate_module.TURNS[preset],
         )
         assert settings == known
+        network = load_weights(pipeline.PRIOR_WEIGHTS[preset])
+        a_pixel = sum(value.numel() for value in network.body.parameters())
+        # Seconds by preset are as the multiply-adds are, nearly: other weights were measured as well.
+        assert estimate_module._DIP_TURN[preset][4] / a_pixel == pytest.approx(3.3e-11, rel=0.1)
     assert estimate_module.FIT_SCALE == FIT_SCALE
     assert pipeline.REFERENCE_SETTINGS.iterations == estimate_module.REFERENCE_ITERATIONS
     assert pipeline.REFERENCE_CORE_PX == estimate_module.REFERENCE_CORE_PX

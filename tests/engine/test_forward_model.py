@@ -103,3 +103,16 @@ def test_every_mtf_that_a_job_may_have_gives_a_model_that_can_be_inverted(mtf: f
     assert bool(torch.isfinite(enlarged).all())
     # No wild amplification either.
     assert float(enlarged.abs().max()) < 5.0
+
+
+@pytest.mark.parametrize("mtfs", [(0.1, 0.4), (0.25, 0.25)])
+def test_a_stacked_model_gives_each_band_of_each_image_its_own_psf(mtfs: tuple[float, float]) -> None:
+    model = ForwardModel([GaussianPsf(mtf) for mtf in mtfs], (8, 8), 2)
+    order = np.array([[1, 1], [0, 1], [1, 0]])
+    images = torch.rand(3, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    stacked = model.stacked(order)
+    for image, bands, degraded in zip(images, order, stacked.degrade(images), strict=True):
+        alone = ForwardModel([GaussianPsf(mtfs[band]) for band in bands], (8, 8), 2)
+        assert torch.allclose(degraded, alone.degrade(image), atol=1e-6)
+    again = stacked.degrade(stacked.project(torch.zeros_like(images), torch.ones(3, 2, 8, 8), 0.0))
+    assert torch.allclose(again, torch.ones_like(again), atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -14,7 +15,14 @@ from torch.nn import functional
 from headland.models.card import ModelCard
 from headland.models.decrappify.network import Decrappify
 from headland.models.training import export_decrappify
-from headland.models.training.export_decrappify import export, largest_relative_difference, round_weights, write_card
+from headland.models.training.export_decrappify import (
+    Mixture,
+    export,
+    largest_relative_difference,
+    load_network,
+    round_weights,
+    write_card,
+)
 from headland.models.training.onnx_weights import onnx_weights
 
 
@@ -95,3 +103,40 @@ def test_the_shipped_model_restores_a_triple_and_keeps_a_plain_field_plain() -> 
     restored = session.run([returned.name], {given.name: plain})[0]
     assert restored.shape == plain.shape
     np.testing.assert_allclose(restored[..., 32:-32, 32:-32], 0.4, atol=0.02)
+
+
+def checkpoint(path: Path, level: float, steps: int) -> Path:
+    """Save a network whose weights are all ``level``."""
+    state = {name: torch.full_like(value, level) for name, value in Decrappify().state_dict().items()}
+    torch.save({"averaged": state, "step": steps, "elapsed_s": 10.0}, path)
+    return path
+
+
+def test_a_share_of_a_sharper_networks_weights_is_mixed_in(tmp_path: Path) -> None:
+    first, second = checkpoint(tmp_path / "a.pt", 0.0, 100), checkpoint(tmp_path / "b.pt", 1.0, 50)
+    network, figures = load_network(first, Mixture(second, 0.25))
+    assert all(torch.equal(weight, torch.full_like(weight, 0.25)) for weight in network.parameters())
+    assert figures == {"steps": 150, "training_s": 20}
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        load_network(first, Mixture(second, 1.5))
+
+
+def test_a_network_that_fails_the_check_leaves_the_earlier_model(
+    network: Decrappify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Measured:
+        """Stands for the held-out places."""
+
+        def __init__(self) -> None:
+            self.batches = {"any": SimpleNamespace(enlarged=torch.rand(1, 3, 64, 64))}
+
+    monkeypatch.setattr(export_decrappify.Validation, "load", lambda *_: Measured())
+    monkeypatch.setattr(export_decrappify, "largest_relative_difference", lambda *_: 0.1)
+    torch.save({"averaged": network.state_dict(), "step": 1, "elapsed_s": 1.0}, tmp_path / "checkpoint.pt")
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"what was there")
+    arguments = [str(tmp_path / "checkpoint.pt"), str(tmp_path), "--model-file", str(model)]
+    assert export_decrappify.main(arguments) == 1
+    assert "nothing was exported" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt", "model.onnx"]
+    assert model.read_bytes() == b"what was there"
