@@ -6,9 +6,9 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Optional
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsProcessingUtils
+from qgis.PyQt.QtCore import QCoreApplication
 
 from ..engine.job import Sensor
 from .plan import EnhancePlan
@@ -22,13 +22,31 @@ OUTPUT_NAME = "enhanced.tif"
 INSET = 0.25
 
 
-def command_for(plan: EnhancePlan, *, for_windows: bool = sys.platform == "win32") -> Optional[str]:
-    """Return the line for a shell, or None for a layer that has no name on the command line, as those of servers."""
-    if not isinstance(plan.source, RasterUri) or plan.source.open_options:
-        return None
-    source = plan.source
+class NoCommand(ValueError):
+    """The command line cannot say what was done; the text is one sentence that says why."""
+
+
+def command_for(plan: EnhancePlan, *, for_windows: bool = sys.platform == "win32") -> str:
+    """Return the line for a shell.
+
+    Raises:
+        NoCommand: if the layer is more than a file's name can say.
+    """
+    source = _named_file(plan)
     words = [PROGRAM, "run", ALGORITHM, *(f"--{name}={value}" for name, value in _parameters(plan, source).items())]
     return subprocess.list2cmdline(words) if for_windows else shlex.join(words)
+
+
+def _named_file(plan: EnhancePlan) -> RasterUri:
+    if not isinstance(plan.source, RasterUri):
+        raise NoCommand(_tr("No command: a layer from a server has no name on the command line."))
+    if plan.source.open_options:
+        raise NoCommand(_tr("No command: the layer opens its file with options, which the command line cannot say."))
+    if plan.has_layer_overrides:
+        raise NoCommand(
+            _tr("No command: the layer’s nodata values or CRS were changed in QGIS, which the command line cannot say.")
+        )
+    return plan.source
 
 
 def _parameters(plan: EnhancePlan, source: RasterUri) -> dict[str, str]:
@@ -48,6 +66,8 @@ def _parameters(plan: EnhancePlan, source: RasterUri) -> dict[str, str]:
         parameters["MTF"] = repr(job.mtf_at_nyquist)
     if job.model:
         parameters["MODEL"] = job.model
+    if plan.is_cloud_optimised:
+        parameters["COG"] = "true"
     is_temporary = Path(QgsProcessingUtils.tempFolder()) in plan.output.parents
     parameters["OUTPUT"] = OUTPUT_NAME if is_temporary else str(plan.output)
     return parameters
@@ -59,3 +79,8 @@ def _extent(plan: EnhancePlan) -> str:
     numbers = ",".join(repr(number) for number in (x_min + width, x_max - width, y_min + height, y_max - height))
     crs = QgsCoordinateReferenceSystem.fromWkt(plan.grid.crs_wkt).authid()
     return f"{numbers} [{crs}]" if crs else numbers
+
+
+def _tr(text: str) -> str:
+    """Return ``text`` in the user's language."""
+    return QCoreApplication.translate("Headland", text)

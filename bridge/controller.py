@@ -37,8 +37,9 @@ class EnhanceController(QObject):
         progressed: phase in words, fraction done from 0 to 1.
         finished: EnhanceResult, id of the result's layer.
         looked: EnhanceResult of a quick look, whose files are gone; the last picture was told by ``previewed``.
-        failed: sentence, details. Nothing is left of the work, unless the sentence names a file that is kept.
-        cancelled: nothing is left of the work.
+        failed: sentence, details. Nothing is left of the work but finished tiles in the cache, unless the sentence
+            names a file that is kept.
+        cancelled: nothing is left of the work but finished tiles in the cache.
     """
 
     started = pyqtSignal(object, str)

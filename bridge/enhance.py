@@ -7,10 +7,12 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
+
+from qgis.core import Qgis, QgsMessageLog
 
 from ..engine.array_file import open_array
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
@@ -30,6 +32,8 @@ from .web_source import WebSource, read_web_picture
 # Which part of the progress bar reading and the worker take; writing has the rest.
 READ_UNTIL = 0.03
 WORK_UNTIL = 0.97
+# The tab of QGIS's log.
+LOG_TAG = "Headland"
 
 
 class EnhanceCancelled(Exception):
@@ -178,11 +182,20 @@ def enhance(
 
 def _learn(plan: EnhancePlan, run: _Run, summary: dict[str, Any]) -> None:
     """Let the next estimates know what the download took, and the work if all of it was done in this run."""
-    # The result stands: whatever goes wrong now is no failure of the run.
-    with suppress(Exception):
+    with _failure_logged():
         learn_download_from(plan, run.seconds["read"])
+    with _failure_logged():
         if run.started is not None and not summary.get("tiles_from_cache") and "stopped" not in summary:
             learn_from(plan, run.started, run.start_s, run.seconds["engine"] - run.start_s)
+
+
+@contextmanager
+def _failure_logged() -> Iterator[None]:
+    """Write what goes wrong inside into QGIS's log, and go on."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001, the result stands: whatever goes wrong now is no failure of the run
+        QgsMessageLog.logMessage(traceback.format_exc(), LOG_TAG, Qgis.MessageLevel.Warning, notifyUser=False)
 
 
 def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:

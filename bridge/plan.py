@@ -39,6 +39,7 @@ class EnhancePlan:
         report: where the JSON report goes.
         is_cloud_optimised: whether the GeoTIFF is to be one.
         is_extent_clipped: whether the wished-for extent reaches beyond the layer by a pixel or more.
+        has_layer_overrides: whether the user said otherwise in QGIS than the file does: of nodata, or of the CRS.
     """
 
     source: Union[RasterUri, WebSource]
@@ -55,6 +56,7 @@ class EnhancePlan:
     report: Path
     is_cloud_optimised: bool = False
     is_extent_clipped: bool = False
+    has_layer_overrides: bool = False
 
     @property
     def output_grid(self) -> Grid:

@@ -89,6 +89,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None
         and _reaches_beyond(_bounds(layer, request.extent, transform_context), layer, raster.grid),
+        has_layer_overrides=raster.has_layer_overrides,
     )
 
 
@@ -102,6 +103,7 @@ class _Raster:
     bands: tuple[BandInfo, ...]
     metadata: Metadata = ()
     files: tuple[Path, ...] = ()
+    has_layer_overrides: bool = False
 
 
 def _file_raster(
@@ -118,11 +120,13 @@ def _file_raster(
     except SourceUnreadable as error:
         raise CannotEnhance(str(error)) from error
     _check_raster(layer, info)
-    bands = tuple(_as_qgis_shows_it(band, layer) for band in _chosen_bands(name, info.bands, request.bands))
+    stored = _chosen_bands(name, info.bands, request.bands)
+    bands = tuple(_as_qgis_shows_it(band, layer) for band in stored)
+    has_overrides = bands != stored or layer.crs() != layer.dataProvider().crs()
     grid = Grid(info.grid.geotransform, info.grid.width_px, info.grid.height_px, gdal_wkt(layer.crs()))
     window = _window(layer, grid, request.extent, transform_context)
     _check_size(name, window, window == grid.window)
-    return _Raster(uri, grid, window, bands, info.metadata, info.files)
+    return _Raster(uri, grid, window, bands, info.metadata, info.files, has_overrides)
 
 
 def _web_raster(

@@ -73,7 +73,7 @@ class EnhanceTask(QgsTask):
             return
         try:
             image = self._painter.paint(file)
-        except (OSError, ValueError, RuntimeError):
-            # A picture less; the work does not depend on it.
+        except Exception:  # noqa: BLE001, it may be half-written, too large, or of a style that nobody foresaw
+            # A picture less; a run of hours does not end because of it, and the next picture may come out well.
             return
         self.previewed.emit(image)

@@ -23,8 +23,9 @@ def cache_limit_gb() -> int:
 
 
 def set_cache_limit_gb(limit_gb: int) -> None:
-    """Let later runs keep as much; 0 for nothing."""
+    """Let later runs keep as much; 0 for nothing. What is kept beyond it goes at once."""
     QgsSettings().setValue(_LIMIT_SETTING, limit_gb)
+    _store().shrink()
 
 
 def cache_limit_bytes() -> int:

@@ -17,7 +17,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +109,16 @@ class TileStore:
         except OSError:
             return 0
 
+    def shrink(self) -> None:
+        """Evict what is beyond the limit; with a limit of 0 all goes."""
+        if self._limit_bytes <= 0:
+            self.clear()
+            return
+        with suppress(OSError):
+            entries = sorted(self._without_leftovers(), key=lambda entry: entry.used_at_s)
+            excess = sum(entry.size_bytes for entry in entries) - self._limit_bytes
+            _evict([entry for entry in entries if not entry.is_partial], excess, 0)
+
     def clear(self) -> None:
         """Remove all that is kept, and nothing else that may lie in the folder."""
         with suppress(OSError):
@@ -145,12 +155,7 @@ class TileStore:
         surplus = len(entries) + 1 - MOST_FILES
         if excess > sum(entry.size_bytes for entry in evictable) or surplus > len(evictable):
             return False
-        for entry in evictable:
-            if excess <= 0 and surplus <= 0:
-                break
-            entry.remove()
-            excess -= entry.size_bytes
-            surplus -= 1
+        _evict(evictable, excess, surplus)
         return True
 
     def _without_leftovers(self) -> Iterator[_Entry]:
@@ -188,6 +193,16 @@ class _Entry:
         # It may be gone, or open in another program on Windows.
         with suppress(OSError):
             self.path.unlink()
+
+
+def _evict(entries: Sequence[_Entry], excess: int, surplus: int) -> None:
+    """Remove the first of ``entries`` until ``excess`` bytes and ``surplus`` files are gone."""
+    for entry in entries:
+        if excess <= 0 and surplus <= 0:
+            return
+        entry.remove()
+        excess -= entry.size_bytes
+        surplus -= 1
 
 
 def _read_file(file: Path, key: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Optional[NDArray[Any]]:

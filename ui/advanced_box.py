@@ -57,6 +57,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box.fileChanged.connect(self.changed)
         self.mtf_box.valueChanged.connect(self.changed)
         self.cloud_box.toggled.connect(self.changed)
+        self.cache_limit_box.valueChanged.connect(self.cache_row.refresh)
         self.sensor_box.currentIndexChanged.connect(self._enable_mtf)
         self._enable_mtf()
         self.setCollapsed(True)
@@ -111,6 +112,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.seed_box.setValue(request.seed)
         self.device_box.choose(request.device)
         self.model_box.setFilePath(str(request.model) if request.model else "")
+        self.cloud_box.setChecked(request.is_cloud_optimised)
 
     def show_bands_of(self, layer: Optional[QgsRasterLayer]) -> None:
         """Offer the bands of ``layer``."""

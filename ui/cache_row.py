@@ -56,7 +56,7 @@ class CacheRow(QWidget):
 
 
 class CacheLimitBox(QSpinBox):
-    """The cache's limit in GB; what is set here holds from the next run on, also in Processing."""
+    """The cache's limit in GB; what is set here holds at once, and for all runs to come, also in Processing."""
 
     def __init__(self, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)

@@ -35,6 +35,7 @@ def save_preset(name: str, request: EnhanceRequest) -> str:
         "seed": request.seed,
         "device": request.device.value,
         "model": str(request.model) if request.model else None,
+        "is_cloud_optimised": request.is_cloud_optimised,
     }
     QgsSettings().setValue(f"{_GROUP}/{name}", json.dumps(content))
     return name
@@ -56,6 +57,8 @@ def load_preset(name: str) -> Optional[EnhanceRequest]:
             seed=int(content["seed"]),
             device=Device(content["device"]),
             model=Path(content["model"]) if content["model"] else None,
+            # Presets of before there was the choice do not have it.
+            is_cloud_optimised=bool(content.get("is_cloud_optimised", False)),
         )
     except (ValueError, LookupError, TypeError):
         return None

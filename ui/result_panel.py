@@ -9,7 +9,7 @@ from qgis.core import QgsProject, QgsRasterLayer
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas
 from qgis.PyQt.QtWidgets import QApplication, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from ..bridge.command_line import command_for
+from ..bridge.command_line import NoCommand, command_for
 from ..bridge.enhance import EnhanceResult
 from .choices import tr
 from .compare_box import CompareBox
@@ -24,20 +24,17 @@ class ResultPanel(QgsCollapsibleGroupBox):
     def __init__(self, canvas: QgsMapCanvas, parent: Optional[QWidget] = None) -> None:
         super().__init__(tr("Result"), parent)
         self._result: Optional[EnhanceResult] = None
+        self._command = ""
         self.label = WrappingLabel()
         self.label.setAccessibleName(tr("Result"))
         self.compare_box = CompareBox(canvas)
         self.report_button = QPushButton(tr("Report"))
         self.command_button = QPushButton(tr("Copy as command"))
-        tips = (
-            (self.report_button, tr("Show all that was done and measured")),
-            (self.command_button, tr("Copy a qgis_process command that gives the same result")),
-        )
+        self.report_button.setToolTip(tr("Show all that was done and measured"))
         row = QHBoxLayout()
-        for button, tip in tips:
+        for button in (self.report_button, self.command_button):
             button.setAutoDefault(False)
             button.setAccessibleName(button.text())
-            button.setToolTip(tip)
             row.addWidget(button)
         layout = QVBoxLayout(self)
         layout.addWidget(self.label)
@@ -54,15 +51,20 @@ class ResultPanel(QgsCollapsibleGroupBox):
         self.label.setToolTip(figures_in_words(result.summary))
         layer = QgsProject.instance().mapLayer(layer_id)
         self.compare_box.show_for(layer if isinstance(layer, QgsRasterLayer) else None)
-        has_command = command_for(result.plan) is not None
-        self.command_button.setEnabled(has_command)
-        if not has_command:
-            self.command_button.setToolTip(tr("A layer from a server has no name on the command line"))
+        self._offer_command(result)
         self.show()
 
     def release(self) -> None:
         """Let go of everything outside."""
         self.compare_box.release()
+
+    def _offer_command(self, result: EnhanceResult) -> None:
+        try:
+            self._command, tip = command_for(result.plan), tr("Copy a qgis_process command that gives the same result")
+        except NoCommand as reason:
+            self._command, tip = "", str(reason)
+        self.command_button.setEnabled(bool(self._command))
+        self.command_button.setToolTip(tip)
 
     def _show_report(self) -> None:
         if self._result is not None:
@@ -70,6 +72,4 @@ class ResultPanel(QgsCollapsibleGroupBox):
             show_text(tr("Headland: report"), text, self.window())
 
     def _copy_command(self) -> None:
-        command = None if self._result is None else command_for(self._result.plan)
-        if command is not None:
-            QApplication.clipboard().setText(command)
+        QApplication.clipboard().setText(self._command)

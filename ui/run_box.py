@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from ..bridge.controller import EnhanceController
@@ -40,8 +41,11 @@ class RunBox(QWidget):
             buttons.addWidget(button, stretch)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.phase_label, self.progress_bar, self.preview_box, self.no_preview_label):
-            layout.addWidget(widget)
+        layout.addWidget(self.phase_label)
+        layout.addWidget(self.progress_bar)
+        # As wide as its words: beyond them a click would do nothing.
+        layout.addWidget(self.preview_box, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self.no_preview_label)
         layout.addLayout(buttons)
         self._explain()
         self.finish_button.clicked.connect(self._finish)
@@ -81,7 +85,11 @@ class RunBox(QWidget):
                 tr("Stop here, keep this"),
                 tr("End now with what is done; what is not begun is sharpened or enlarged in a quick way"),
             ),
-            (self.cancel_button, tr("Cancel"), tr("Stop; nothing is added and no file is left")),
+            (
+                self.cancel_button,
+                tr("Cancel"),
+                tr("Stop; nothing is added, and nothing is kept but finished tiles in the cache"),
+            ),
         )
         for widget, name, tip in tips:
             widget.setAccessibleName(name)

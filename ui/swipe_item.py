@@ -143,8 +143,12 @@ class SwipeItem(QgsMapCanvasItem):
         settings = self._canvas.mapSettings()
         settings.setLayers([layer for layer in settings.layers() if layer.id() != self._hidden_layer_id])
         job = QgsMapRendererParallelJob(settings)
-        self._job = job
+        # Whoever drops a job that is at work waits for it, and in its own signal nobody may delete it: the canvas keeps
+        # it, finished or cancelled, until it is over.
+        job.setParent(self._canvas)
         job.finished.connect(self._on_drawn)
+        job.finished.connect(job.deleteLater)
+        self._job = job
         job.start()
 
     def _on_drawn(self) -> None:

@@ -16,6 +16,7 @@ from headland.bridge import controller as controller_module
 from headland.bridge.controller import EnhanceController
 from headland.bridge.enhance import EnhanceResult
 from headland.bridge.prepare import CannotEnhance
+from headland.bridge.preview import PreviewPainter
 from headland.bridge.request import EnhanceRequest
 from headland.engine.job import Method
 from headland.tests.support.engines import FakeEngine
@@ -82,6 +83,34 @@ def test_only_one_at_a_time(
         controller.start(request(source, folder))
     with qtbot.waitSignal(controller.cancelled, timeout=TIMEOUT_MS):
         controller.cancel()
+
+
+@pytest.fixture(params=[MemoryError, EOFError, AttributeError, OSError])
+def failed_to_draw(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a preview was to be drawn, which fails."""
+    is_failed = threading.Event()
+
+    def fail(_painter: PreviewPainter, _file: Path) -> None:
+        is_failed.set()
+        raise request.param
+
+    monkeypatch.setattr(PreviewPainter, "paint", fail)
+    return is_failed
+
+
+def test_a_preview_that_cannot_be_drawn_is_a_picture_less_and_the_work_goes_on(
+    controller: EnhanceController,
+    source: QgsRasterLayer,
+    folder: Path,
+    use_engine: UseEngine,
+    failed_to_draw: threading.Event,
+    qtbot: QtBot,
+) -> None:
+    use_engine("draw")
+    with qtbot.waitSignal(controller.finished, timeout=TIMEOUT_MS), qtbot.assertNotEmitted(controller.previewed):
+        controller.start(request(source, folder), has_preview=True)
+        qtbot.waitUntil(failed_to_draw.is_set, timeout=TIMEOUT_MS)
+        controller.finish()
 
 
 def test_after_cancel_the_worker_is_gone_within_two_seconds_and_nothing_is_left(

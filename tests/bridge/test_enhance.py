@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from osgeo import gdal, osr
 from qgis.core import (
+    QgsApplication,
     QgsCoordinateTransformContext,
     QgsRasterLayer,
     QgsRasterRange,
@@ -178,10 +179,41 @@ def test_a_failing_worker_is_a_sentence_and_leaves_nothing(
 
 def test_a_hanging_worker_is_ended(use_engine: UseEngine, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = use_engine("hang")
-    monkeypatch.setattr(enhance_module, "run_worker", functools.partial(run_worker, silence_limit_s=0.5))
+    monkeypatch.setattr(enhance_module, "run_worker", functools.partial(run_worker, silence_limit_s=1.0))
     with pytest.raises(EnhanceFailed, match="silent"):
         carry_out(make_plan())
     assert not engine.is_worker_alive()
+
+
+def test_what_a_run_teaches_is_learned_lesson_by_lesson(
+    fake_engine: FakeEngine, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned, logged = [], []
+    monkeypatch.setattr(enhance_module, "learn_download_from", lambda *_arguments: learned.append("download"))
+    monkeypatch.setattr(enhance_module, "learn_from", lambda *_arguments: learned.append("work"))
+    QgsApplication.messageLog().messageReceived.connect(lambda text, tag, _level: logged.append((text, tag)))
+    carry_out(make_plan())
+    assert learned == ["download", "work"]
+    assert logged == []
+
+
+@pytest.mark.parametrize(
+    ("failing", "other"), [("learn_download_from", "learn_from"), ("learn_from", "learn_download_from")]
+)
+def test_a_lesson_that_fails_is_logged_and_the_other_one_is_learned(
+    fake_engine: FakeEngine, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, failing: str, other: str
+) -> None:
+    learned, logged = [], []
+    monkeypatch.setattr(enhance_module, failing, lambda *_arguments: {}["surprise"])
+    monkeypatch.setattr(enhance_module, other, lambda *_arguments: learned.append(other))
+    QgsApplication.messageLog().messageReceived.connect(lambda text, tag, _level: logged.append((text, tag)))
+    plan = make_plan()
+    carry_out(plan)
+    assert plan.output.exists()
+    assert learned == [other]
+    ((text, tag),) = logged
+    assert tag == "Headland"
+    assert "surprise" in text
 
 
 def test_a_cancelled_worker_is_gone_within_two_seconds_and_nothing_is_left(

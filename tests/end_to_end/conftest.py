@@ -2,4 +2,12 @@
 
 from __future__ import annotations
 
-from headland.tests.support.fixtures import folder, job_folders, project, scene, web  # noqa: F401
+from headland.tests.support.fixtures import (  # noqa: F401
+    folder,
+    job_folders,
+    make_layer,
+    make_raster,
+    project,
+    scene,
+    web,
+)

@@ -167,6 +167,20 @@ def test_a_lower_limit_holds_from_the_next_tile_on(folder: Path) -> None:
     assert names(folder) == [5, 6]
 
 
+def test_shrinking_evicts_what_was_used_longest_ago_until_the_limit_holds(folder: Path) -> None:
+    for number in range(4):
+        use(TileStore(folder, PLENTY), number, 100.0 - number, folder)
+    partial = folder / "unfinished-1.partial"
+    partial.write_bytes(b"being written")
+    TileStore(folder, 2 * FILE_BYTES + 100).shrink()
+    assert names(folder) == [2, 3]
+    assert partial.exists()
+    TileStore(folder, 1).shrink()
+    assert names(folder) == []
+    TileStore(folder, 0).shrink()
+    assert not folder.exists()
+
+
 def test_an_extent_larger_than_the_limit_keeps_its_first_tiles(folder: Path) -> None:
     for _run in range(2):
         store = TileStore(folder, 3 * FILE_BYTES)

@@ -25,6 +25,11 @@ class FakeEngine:
     def pid_file(self) -> Path:
         return self.folder / "pid"
 
+    @property
+    def shell_pid_file(self) -> Path:
+        """There before Python has begun."""
+        return self.folder / "shell pid"
+
     def wait_for_worker(self, timeout_s: float = 10.0) -> int:
         """Return the worker's process id once it runs."""
         deadline = time.monotonic() + timeout_s
@@ -36,7 +41,7 @@ class FakeEngine:
     def is_worker_alive(self) -> bool:
         """Whether the worker that was started last is still there, be it as a zombie."""
         try:
-            os.kill(int(self.pid_file.read_text()), 0)
+            os.kill(int(self.shell_pid_file.read_text()), 0)
         except ProcessLookupError:
             return False
         return True
@@ -50,6 +55,8 @@ def make_fake_engine(folder: Path, behaviour: str = "repeat") -> FakeEngine:
     (folder / READY_FILE).write_text(json.dumps(state), encoding="utf-8")
     python = folder / "bin" / "python"
     command = shlex.join([sys.executable, str(FAKE_WORKER), behaviour, str(engine.pid_file)])
-    python.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+    # Python takes over the shell's process id, and on a busy machine comes long after it.
+    pid = f"echo $$ > {shlex.quote(str(engine.shell_pid_file))}"
+    python.write_text(f'#!/bin/sh\n{pid}\nexec {command} "$@"\n', encoding="utf-8")
     python.chmod(0o755)
     return engine

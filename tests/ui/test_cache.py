@@ -79,11 +79,26 @@ def test_its_limit_is_some_gigabytes_and_can_be_set_for_good(dock: EnhanceDock, 
     assert other.value() == 12
 
 
-def test_it_can_be_switched_off(dock: EnhanceDock, row: CacheRow) -> None:
+def test_a_lower_limit_holds_at_once(dock: EnhanceDock, row: CacheRow, monkeypatch: pytest.MonkeyPatch) -> None:
+    tile = keep_a_tile()
+    box = dock.advanced_box.cache_limit_box
+    box.setValue(3)
+    assert tile.exists()
+    # Of megabytes instead of gigabytes.
+    monkeypatch.setattr(tile_cache, "_GB", 1_000_000)
+    box.setValue(1)
+    assert not tile.exists()
+    assert row.size_label.text() == "Empty"
+
+
+def test_it_can_be_switched_off_and_keeps_nothing_then(dock: EnhanceDock, row: CacheRow) -> None:
+    tile = keep_a_tile()
     box = dock.advanced_box.cache_limit_box
     box.setValue(0)
     assert box.text() == "Keep nothing"
     assert tile_cache.cache_limit_bytes() == 0
+    assert not tile.exists()
+    assert row.size_label.text() == "Empty"
 
 
 @pytest.mark.parametrize(("nonsense", "limit_gb"), [("much", 5), ("-3", 0), ("", 5), ("99999999", 1000)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qgis.core import QgsProject, QgsRasterLayer
+from qgis.core import QgsMapRendererParallelJob, QgsProject, QgsRasterLayer
 from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtGui import QColor
 
@@ -147,6 +147,26 @@ def test_a_dock_that_is_let_go_of_in_mid_comparison_leaves_the_map_as_before(
     qtbot.wait(300)
     # The fixture lets go of the dock once more.
     dock.result_panel.compare_box = type(dock.result_panel.compare_box)(window.canvas)
+
+
+def test_a_drawing_that_is_given_up_lives_until_it_is_over_and_no_longer(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    def drawings() -> list[QgsMapRendererParallelJob]:
+        return window.canvas.findChildren(QgsMapRendererParallelJob)
+
+    before = len(drawings())
+    item = compare(dock, window, qtbot)
+    qtbot.waitUntil(lambda: len(drawings()) == before)
+    with qtbot.waitSignal(window.canvas.extentsChanged):
+        window.canvas.zoomIn()
+    qtbot.waitUntil(lambda: len(drawings()) > before)
+    assert not item.has_picture
+    Person(qtbot).click(dock.result_panel.compare_box.swipe_button)
+    assert swipes(window) == []
+    del item
+    assert len(drawings()) > before
+    qtbot.waitUntil(lambda: len(drawings()) == before)
 
 
 @pytest.mark.parametrize("end", ["button", "other tool", "remove", "clear"])

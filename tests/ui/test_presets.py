@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import QTimer
 from qgis.PyQt.QtWidgets import QApplication, QInputDialog
 
+from headland.bridge.cloud_optimised import can_cloud_optimise
 from headland.bridge.request import EnhanceRequest
 from headland.engine.job import Device, Method, Preset, Sensor
 from headland.tests.support.engines import FakeEngine
@@ -29,6 +32,7 @@ SETTINGS = EnhanceRequest(
     seed=7,
     device=Device.CPU,
     model=Path("models") / "my own.onnx",
+    is_cloud_optimised=True,
 )
 
 
@@ -45,6 +49,14 @@ def test_what_is_saved_comes_back_as_it_was() -> None:
     assert load_preset(name) == SETTINGS
     remove_preset(name)
     assert preset_names() == []
+
+
+def test_a_preset_of_before_there_were_cloud_optimised_results_makes_none() -> None:
+    save_preset("old", SETTINGS)
+    content = json.loads(QgsSettings().value("headland/presets/old"))
+    del content["is_cloud_optimised"]
+    QgsSettings().setValue("headland/presets/old", json.dumps(content))
+    assert load_preset("old") == replace(SETTINGS, is_cloud_optimised=False)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"scale": 3}', '{"scale": 4, "method": "magic"}'])
@@ -70,12 +82,14 @@ def test_a_person_saves_the_settings_and_has_them_back(
     person.choose(dock.method_box, "Anchor (no network)")
     person.click(dock.scale_buttons.button(2))
     box.seed_box.setValue(42)
+    box.cloud_box.setChecked(can_cloud_optimise())
     QTimer.singleShot(200, lambda: type_into_dialog("Fields & woods"))
     person.click(box.preset_row.save_button)
     wished = dock.request()
     person.choose(dock.method_box, "DIP, then Decrappify")
     dock.scale_buttons.button(4).setChecked(True)
     box.seed_box.setValue(0)
+    box.cloud_box.setChecked(False)
     assert dock.request() != wished
     person.choose_in_menu(box.preset_row.choose_button, "Fields && woods")
     assert dock.request() == wished

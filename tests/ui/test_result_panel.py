@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,6 +75,22 @@ def test_the_whole_report_is_a_click_away(done: EnhanceDock, qtbot: QtBot) -> No
     assert '"method": "chain"' in text
     assert '"rmse_over_noise"' in text
     viewer.reject()
+
+
+def test_where_there_is_no_command_the_button_says_why_until_there_is_one(
+    done: EnhanceDock, add_layer: AddLayer, qtbot: QtBot
+) -> None:
+    button, usual = done.result_panel.command_button, done.result_panel.command_button.toolTip()
+    assert button.isEnabled()
+    plain = done.result_panel._result
+    changed = replace(plain, plan=replace(plain.plan, has_layer_overrides=True))
+    done.result_panel.show_result(changed, "")
+    assert not button.isEnabled()
+    assert button.toolTip().startswith("No command: ")
+    done.result_panel.show_result(plain, "")
+    assert button.isEnabled()
+    assert button.toolTip() == usual
+    assert "qgis_process" in usual
 
 
 def test_the_command_goes_to_the_clipboard(done: EnhanceDock, qtbot: QtBot) -> None:
