@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from headland.engine import pipeline
+from headland.engine import pipeline, tile_loop
 from headland.engine.dip.educated import FitSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.engine.progress import BadInput, Cancelled
@@ -123,7 +123,7 @@ def test_no_more_than_a_tile_of_some_bands_is_in_memory_at_a_time(
 def test_groups_of_bands_give_what_all_bands_at_once_give(monkeypatch: pytest.MonkeyPatch, method: Method) -> None:
     job, numbers = replace(ANCHOR_JOB, method=method, band_names=("",) * 7), farmland(bands=7)
     grouped, _ = enhanced(job, numbers)
-    monkeypatch.setattr(pipeline, "band_groups", lambda _bands: (slice(0, 7),))
+    monkeypatch.setattr(tile_loop, "band_groups", lambda _bands: (slice(0, 7),))
     whole, _ = enhanced(job, numbers)
     # The seventh band is restored beside two others, which Decrappify then sees as Deep Image Prior left them there.
     assert np.abs(grouped - whole).max() < (4.0 if method is Method.CHAIN else 0.1)

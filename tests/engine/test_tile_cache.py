@@ -16,7 +16,7 @@ from headland.engine.dip.educated import FitSettings
 from headland.engine.dip.reference import ReferenceSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.engine.progress import Cancelled
-from headland.engine.tiling import ALIGNMENT_PX, TileWindow
+from headland.engine.tiling import ALIGNMENT_PX, LARGEST_CORE_PX, TileWindow
 from headland.tests.engine.test_pipeline import ShortOfMemory, farmland
 
 CORE_PX = 24
@@ -50,7 +50,7 @@ def short_work_in_small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     plan_tiles = pipeline.plan_tiles
 
     def plan_small_tiles(rows_px: int, columns_px: int, core_px: int, margin_px: int) -> tuple[TileWindow, ...]:
-        is_halved = core_px not in (pipeline.LARGEST_CORE_PX, pipeline.REFERENCE_CORE_PX)
+        is_halved = core_px not in (LARGEST_CORE_PX, pipeline.REFERENCE_CORE_PX)
         return plan_tiles(rows_px, columns_px, ALIGNMENT_PX if is_halved else CORE_PX, margin_px)
 
     monkeypatch.setattr(pipeline, "plan_tiles", plan_small_tiles)
@@ -206,7 +206,7 @@ def test_where_the_input_has_changed_the_tile_is_made_anew(
     other = Run()
     result = other(job, numbers, valid)
     # The tiles in whose margin it lies are others too.
-    plan = pipeline.plan_tiles(*SIZE_PX, pipeline.LARGEST_CORE_PX, 24)
+    plan = pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)
     assert other.found == sum(window.rows.start > 1 or window.columns.start > 1 for window in plan)
     assert 0 < other.found < TILES
     assert result.tobytes() == undisturbed(job, numbers, valid).tobytes()
@@ -290,7 +290,6 @@ def test_only_what_has_a_weight_in_the_result_is_kept(job: Job, folder: Path) ->
     Run()(job, image())
     kept = sum(file.stat().st_size for file in folder.iterdir())
     whole = sum(
-        3 * 4 * window.blending_weights(2).size
-        for window in pipeline.plan_tiles(*SIZE_PX, pipeline.LARGEST_CORE_PX, 24)
+        3 * 4 * window.blending_weights(2).size for window in pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)
     )
     assert kept < 0.6 * whole
