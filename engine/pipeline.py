@@ -190,10 +190,10 @@ def _with_decrappify(plan: Plan, job: Job, device: torch.device, progress: Progr
 
 def _tilings(scene: Scene, plan: Plan) -> list[tuple[TileWindow, ...]]:
     """Return the extent in tiles, then in smaller and smaller ones for where memory runs out."""
-    return [
-        plan_tiles(*scene.size_px, plan.largest_core_px >> halvings, plan.margin_px)
-        for halvings in range(MOST_HALVINGS + 1)
-    ]
+    cores_px = (plan.largest_core_px >> halvings for halvings in range(MOST_HALVINGS + 1))
+    tilings = (plan_tiles(*scene.size_px, core_px, plan.margin_px) for core_px in cores_px)
+    # A small extent's largest tiles may be smaller than half a core, and to try the same again helps nobody.
+    return list(dict.fromkeys(tilings))
 
 
 def _anchor(tile: Tile, progress: Progress) -> Tile:

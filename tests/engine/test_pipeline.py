@@ -209,8 +209,19 @@ def test_a_machine_without_memory_for_any_tile_is_not_tried_for_ever(monkeypatch
     short = ShortOfMemory(most_px=0)
     monkeypatch.setattr(pipeline, "_anchor", short)
     with pytest.raises(RuntimeError, match="allocate memory"):
-        enhanced(ANCHOR_JOB, farmland())
+        enhanced(ANCHOR_JOB, np.tile(farmland(), (1, 6, 6)))
     assert len(short.tried) == 1 + pipeline.MOST_HALVINGS
+
+
+def test_where_half_a_core_leaves_the_tiles_as_they_are_they_are_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short = ShortOfMemory(most_px=0)
+    monkeypatch.setattr(pipeline, "_anchor", short)
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        enhanced(ANCHOR_JOB, farmland())
+    assert short.tried[0] == 40 * 53
+    assert len(short.tried) == len(set(short.tried)) == 2
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
