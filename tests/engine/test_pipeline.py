@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from headland.engine import pipeline, tile_loop
 from headland.engine.dip.educated import FitSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
+from headland.engine.preview import Preview
 from headland.engine.progress import BadInput, Cancelled
 from headland.engine.tiling import TileWindow
 
@@ -101,7 +103,7 @@ class Recorder:
 
 @pytest.mark.parametrize("method", [Method.ANCHOR, Method.DIP])
 def test_no_more_than_a_tile_of_some_bands_is_in_memory_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, method: Method
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: Method
 ) -> None:
     plan_tiles = pipeline.plan_tiles
     monkeypatch.setattr(
@@ -112,7 +114,8 @@ def test_no_more_than_a_tile_of_some_bands_is_in_memory_at_a_time(
     low_res, valid = Recorder(numbers), Recorder(np.ones(numbers.shape, bool))
     output = Recorder(np.zeros((10, 440, 80), np.float32))
     job = replace(ANCHOR_JOB, method=method, band_names=("",) * 10)
-    pipeline.enhance(job, low_res, valid, output, lambda _phase, _fraction: None, lambda: False)
+    preview = Preview(tmp_path, (7, 3, 0), lambda: None)
+    pipeline.enhance(job, low_res, valid, output, lambda _phase, _fraction: None, lambda: False, preview=preview)
     tile_px = (32 + 2 * 24) * 40
     assert max(low_res.largest, valid.largest) <= 6 * tile_px
     assert output.largest <= 6 * tile_px * 2**2
