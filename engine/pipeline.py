@@ -16,9 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from ..models.card import CardError, file_sha256
@@ -26,19 +24,18 @@ from ..models.dip.prior_network import PriorNetwork, load_weights
 from .anchor import anchor
 from .array_file import Numbers
 from .bands import band_groups
-from .consistency import ConsistencyMeter
 from .decrappify import Decrappify, OnnxModel
 from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
 from .dip.reference import ReferenceSettings, fit_reference
 from .job import Job, Method, Preset
+from .judge import judge
 from .model_file import model_file
 from .plan import Plan
 from .preview import Preview
 from .progress import BadInput, Progress, ReportProgress
-from .scene import EVERY_BAND, Scene, Tile
+from .scene import Scene, Tile
 from .sensors import is_known, mtf_at_nyquist
-from .sharpness import SharpnessMeter
 from .tile_cache import TileCache
 from .tile_loop import run_tiles
 from .tiling import TileWindow, margin_for, plan_tiles
@@ -120,8 +117,9 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
     output_bytes = math.prod(output.shape) * output.dtype.itemsize
     plan = replace(plan, cache=TileCache.of(job, plan.settings, plan.models, device, output_bytes))
     tiles, stopped = run_tiles(scene, tilings, plan, output, progress, fit_share)
+    progress.enter("Comparing the result with the input", 0.98, 1.0)
     with progress.timed("consistency"):
-        figures, times_sharper = _judge(scene, tiles, output, progress)
+        figures, times_sharper = judge(scene, tiles, output, progress)
     return {
         "models": list(plan.models),
         **({"dip": plan.settings} if plan.settings else {}),
@@ -132,7 +130,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         "mtf_at_nyquist": [psf.mtf_at_nyquist for psf in scene.psfs],
         "mtf_assumed": list(mtf),
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
-        "consistency": figures,
+        "consistency": asdict(figures),
         "edges_times_sharper": times_sharper,
         "seconds": {stage: round(seconds, 3) for stage, seconds in progress.seconds.items()},
     }
@@ -225,30 +223,3 @@ def _project(tile: Tile) -> Tile:
     if tile.estimate is None:
         raise ValueError("There is no estimate to project.")
     return replace(tile, estimate=tile.forward_model.project(tile.estimate, tile.low_res, tile.damping))
-
-
-def _judge(
-    scene: Scene, tiles: tuple[TileWindow, ...], output: Numbers, progress: Progress
-) -> tuple[dict[str, Any], float | None]:
-    """Degrade the blended result again and compare it with the input; and see how much steeper its edges are."""
-    meter, sharpness = ConsistencyMeter(scene.bands), SharpnessMeter()
-    progress.enter("Comparing the result with the input", 0.98, 1.0)
-    for number, window in enumerate(tiles):
-        progress.step(number, len(tiles))
-        groups = [_compared(scene, window, bands, output, sharpness) for bands in band_groups(scene.bands)]
-        meter.add(*(torch.cat(part) for part in zip(*groups, strict=True)))
-    return asdict(meter.figures(scene.noise_in_digital_numbers)), sharpness.times_sharper()
-
-
-def _compared(
-    scene: Scene, window: TileWindow, bands: slice, output: Numbers, sharpness: SharpnessMeter
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the core of a tile's result as the sensor would see it, what it saw, and where that is valid."""
-    tile = scene.tile(window, bands)
-    rows, columns = window.high_res_slices(scene.scale)
-    result = torch.from_numpy(scene.levels(output[bands, rows, columns].astype(np.float64), bands)).to(scene.device)
-    sharpness.add(result, tile.low_res, tile.valid, window.core_slices)
-    degraded = tile.forward_model.degrade(result)
-    core = (EVERY_BAND, *window.core_slices)
-    seen, measured = (torch.from_numpy(scene.digital(levels[core], bands)) for levels in (degraded, tile.low_res))
-    return seen, measured, tile.valid[core].cpu()
