@@ -86,6 +86,12 @@ def test_a_small_island_in_a_plain_sea_is_sharpened() -> None:
     assert sharp < 0.915 * bicubic
 
 
+def test_nothing_but_noise_is_smoothed_and_not_stretched() -> None:
+    truth = np.full((1, 256, 256), 2000.0)
+    sharp, bicubic = sharpened_and_bicubic(seen(truth, 10.0).round().astype(np.uint16), truth)
+    assert sharp < 0.4 * bicubic
+
+
 def test_damping_grows_with_the_square_of_the_noise_and_is_never_zero() -> None:
     assert damping_for(0.006) == pytest.approx(0.003)
     assert damping_for(0.012) == pytest.approx(0.012)

@@ -159,6 +159,15 @@ def test_a_constant_image_stays_constant(method: Method) -> None:
 
 
 @pytest.mark.parametrize("method", list(Method))
+def test_a_pixel_that_differs_by_one_from_all_others_is_not_blown_up(method: Method) -> None:
+    numbers = np.full((3, 24, 24), 500, dtype=np.uint16)
+    numbers[:, 10, 10] = 501
+    result, _ = enhanced(replace(ANCHOR_JOB, method=method), numbers)
+    assert result.min() > 499.5
+    assert result.max() < 501.5
+
+
+@pytest.mark.parametrize("method", list(Method))
 def test_an_extent_without_valid_pixels_is_refused_in_words(method: Method) -> None:
     numbers = farmland()
     with pytest.raises(BadInput, match="no valid pixel"):
