@@ -82,7 +82,7 @@ class ArrayFile:
     def clear(self) -> None:
         """Make all of it zeros."""
         self._file.truncate(self._start)
-        # The rest is a hole, which takes no room.
+        # The rest reads as zeros. Where files may have holes it takes no room until it is written; on Windows it does.
         self._file.truncate(self.end)
 
     def _ranges(self, window: Window) -> tuple[list[range], tuple[int, ...]]:

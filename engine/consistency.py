@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +29,18 @@ class ConsistencyFigures:
     shift_px: float | None
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Some bands of one tile's core; all are (band, row, column), in digital numbers."""
+
+    bands: slice
+    degraded: Tensor
+    low_res: Tensor
+    valid: Tensor
+
+
 class ConsistencyMeter:
-    """Adds up the differences tile by tile, so that an extent of any size can be judged."""
+    """Adds up the differences, some bands of a tile at a time, so that an extent of any size can be judged."""
 
     def __init__(self, bands: int) -> None:
         self._squares = np.zeros(bands)
@@ -40,26 +51,24 @@ class ConsistencyMeter:
         self._structure = np.zeros((2, 2))
         self._moment = np.zeros(2)
 
-    def add(self, degraded: Tensor, low_res: Tensor, valid: Tensor) -> None:
-        """Take one tile's core into account; all are (band, row, column), in digital numbers."""
-        difference = ((degraded - low_res) * valid).double().cpu().numpy()
-        self._squares += np.square(difference).sum(axis=(1, 2))
-        self._counts += valid.sum(dim=(1, 2)).double().cpu().numpy()
-        everywhere = valid.all(dim=0)
-        self._add_angles(degraded, low_res, everywhere)
-        self._add_displacement(difference, low_res.double().cpu().numpy(), everywhere.cpu().numpy())
+    def add(self, groups: Iterable[Compared], everywhere: Tensor) -> None:
+        """Take one tile's core into account.
 
-    def _add_angles(self, degraded: Tensor, low_res: Tensor, everywhere: Tensor) -> None:
-        if low_res.shape[0] == 1:
-            return
-        a, b = degraded.double()[:, everywhere], low_res.double()[:, everywhere]
-        lengths = a.norm(dim=0) * b.norm(dim=0)
-        # atan2 keeps small angles exact where arccos loses half of the digits.
-        unlike = (a * b.norm(dim=0) - b * a.norm(dim=0)).norm(dim=0)
-        alike = (a * b.norm(dim=0) + b * a.norm(dim=0)).norm(dim=0)
-        angles = 2.0 * torch.atan2(unlike, alike)[lengths > 0]
-        self._angle_sum += float(angles.sum())
-        self._angle_count += angles.numel()
+        Args:
+            groups: its bands, each once.
+            everywhere: (row, column), where all of them are valid.
+        """
+        spectra = _Spectra()
+        for group in groups:
+            difference = ((group.degraded - group.low_res) * group.valid).double().cpu().numpy()
+            self._squares[group.bands] += np.square(difference).sum(axis=(1, 2))
+            self._counts[group.bands] += group.valid.sum(dim=(1, 2)).double().cpu().numpy()
+            spectra.add(group.degraded.double()[:, everywhere], group.low_res.double()[:, everywhere])
+            self._add_displacement(difference, group.low_res.double().cpu().numpy(), everywhere.cpu().numpy())
+        if len(self._counts) > 1:
+            angles = spectra.angles()
+            self._angle_sum += float(angles.sum())
+            self._angle_count += angles.numel()
 
     def _add_displacement(
         self, difference: NDArray[np.float64], low_res: NDArray[np.float64], everywhere: NDArray[np.bool_]
@@ -84,3 +93,28 @@ class ConsistencyMeter:
             shift = float(np.hypot(*np.linalg.solve(self._structure, self._moment)))
         angle = math.degrees(self._angle_sum / self._angle_count) if self._angle_count else None
         return ConsistencyFigures(tuple(rmse.tolist()), tuple((rmse / noise_sd).tolist()), angle, shift)
+
+
+class _Spectra:
+    """The angles between pairs of spectra a, b, (band, pixel), of which some bands are known at a time.
+
+    With d = a - b: |d|² = (|a| - |b|)² + 4 |a| |b| sin²(angle / 2), and |a| - |b| is (sum of d (a + b)) / (|a| + |b|).
+    All that is subtracted is as small as the difference is; arccos of the usual quotient loses half of the digits.
+    """
+
+    def __init__(self) -> None:
+        self._a = self._b = self._unlike = self._longer = torch.zeros(1, dtype=torch.float64)
+
+    def add(self, a: Tensor, b: Tensor) -> None:
+        difference = a - b
+        self._a = self._a + a.square().sum(dim=0)
+        self._b = self._b + b.square().sum(dim=0)
+        self._unlike = self._unlike + difference.square().sum(dim=0)
+        self._longer = self._longer + (difference * (a + b)).sum(dim=0)
+
+    def angles(self) -> Tensor:
+        """Return the angles in radians, but for where a spectrum is black."""
+        lengths = self._a.sqrt() * self._b.sqrt()
+        longer = self._longer / (self._a.sqrt() + self._b.sqrt())
+        squared_sine = (self._unlike - longer.square()) / (4.0 * lengths)
+        return 2.0 * squared_sine[lengths > 0].clamp(0.0, 1.0).sqrt().asin()

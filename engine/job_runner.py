@@ -217,7 +217,7 @@ def _write_output(
 
 
 def _check_room(job_folder: Path, needed_bytes: int) -> None:
-    # The file's room is only taken tile by tile; better to know now than after hours.
+    # Where files may have holes, this one's room is only taken tile by tile; better to know now than after hours.
     free_bytes = shutil.disk_usage(job_folder).free
     if needed_bytes > free_bytes:
         raise JobError(

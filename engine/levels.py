@@ -54,7 +54,8 @@ def measure_band(numbers: Numbers, valid: Numbers, band: int) -> BandLevels:
     if np.issubdtype(numbers.dtype, np.integer):
         noise = max(noise, ROUNDING_SD)
     low, high = _contrast_range(np.concatenate([values[good] for values, good in blocks]), noise)
-    # A plain band gets the contrast that would stand out from its noise: to the networks it looks like any other.
+    # A constant band gets the contrast that would stand out from its noise: to the networks it looks like any other.
+    # One that holds little beside noise keeps its own, and with it the strong damping that noise asks for.
     contrast = high - low or LEAST_CONTRAST_TO_NOISE * noise
     gain = (HIGH_LEVEL - LOW_LEVEL) / contrast if contrast else 1.0
     return BandLevels(low - LOW_LEVEL / gain, gain, max(noise * gain, SMALLEST_NOISE_SD))

@@ -17,8 +17,24 @@ _SIGNS = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that there was too little memory, the processor's or the graphics card's."""
-    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _SIGNS)
+    """Whether an error means that there was too little memory, the processor's or the graphics card's.
+
+    Or one that it came of: what is left half done, such as the capture of a CUDA graph, may raise another over it.
+    """
+    return any(isinstance(one, MemoryError) or any(sign in str(one).lower() for sign in _SIGNS) for one in _all(error))
+
+
+def _all(error: BaseException) -> list[BaseException]:
+    """Return the error and all that it came of."""
+    found: list[BaseException] = []
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        # Two errors may name each other.
+        if one is not None and one not in found:
+            found.append(one)
+            left += [one.__cause__, one.__context__]
+    return found
 
 
 def give_back_memory() -> None:

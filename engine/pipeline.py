@@ -11,38 +11,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from ..models.card import CardError, file_sha256
 from ..models.dip.prior_network import PriorNetwork, load_weights
 from .anchor import anchor
-from .array_file import Numbers, clear
+from .array_file import Numbers
 from .bands import band_groups
-from .consistency import ConsistencyMeter
 from .decrappify import Decrappify, OnnxModel
 from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
 from .dip.reference import ReferenceSettings, fit_reference
 from .job import Job, Method, Preset
-from .memory import give_back_memory, is_out_of_memory
+from .judge import judge
 from .model_file import model_file
+from .plan import Plan
 from .preview import Preview
-from .progress import BadInput, OnStep, Progress, ReportProgress
-from .scene import EVERY_BAND, Scene, Tile
+from .progress import BadInput, Progress, ReportProgress
+from .scene import Scene, Tile
 from .sensors import is_known, mtf_at_nyquist
-from .sharpness import SharpnessMeter
-from .stopping import Stopped, fill, stop_at
 from .tile_cache import TileCache
-from .tiling import LARGEST_CORE_PX, MARGIN_PX, TileWindow, margin_for, plan_tiles
+from .tile_loop import run_tiles
+from .tiling import TileWindow, margin_for, plan_tiles
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 PRIOR_WEIGHTS = {
@@ -64,31 +60,6 @@ MOST_HALVINGS = 3
 
 # What share of the work fitting is, for the progress bar, when there is but one tile.
 FIT_SHARE = 0.2
-
-Stage = Callable[[Tile], Tile]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a job does.
-
-    Attributes:
-        stages: in their order, with the word that the report and the progress use for each.
-        fit: what is fitted to the whole extent before.
-        models: name, SHA-256 and, where there is one, provider of every model file used.
-        settings: of Deep Image Prior, for the report.
-        show: told of some bands of each tile, (band, H, W), as they leave a stage.
-        cache: where finished tiles are kept and taken from.
-    """
-
-    stages: tuple[tuple[str, Stage], ...]
-    fit: Callable[[Scene, OnStep], Scene] | None = None
-    models: tuple[dict[str, str], ...] = ()
-    settings: dict[str, Any] = field(default_factory=dict)
-    largest_core_px: int = LARGEST_CORE_PX
-    margin_px: int = MARGIN_PX
-    show: Callable[[TileWindow, slice, Tensor], None] = lambda *_: None
-    cache: TileCache = field(default_factory=TileCache)
 
 
 def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the protocol
@@ -136,17 +107,19 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         with progress.timed("preview"):
             preview.begin(scene, progress.step)
         plan = replace(plan, show=preview.show)
+    tilings = _tilings(scene, plan)
     fit_share = 0.0
     if plan.fit is not None:
-        fit_share = FIT_SHARE / len(plan_tiles(*scene.size_px, plan.largest_core_px, plan.margin_px))
+        fit_share = FIT_SHARE / len(tilings[0])
         progress.enter("Fitting the blur", 0.0, fit_share)
         with progress.timed("dip fit"):
             scene = plan.fit(scene, progress.step)
     output_bytes = math.prod(output.shape) * output.dtype.itemsize
     plan = replace(plan, cache=TileCache.of(job, plan.settings, plan.models, device, output_bytes))
-    tiles, stopped = _run_in_memory(scene, plan, output, progress, fit_share)
+    tiles, stopped = run_tiles(scene, tilings, plan, output, progress, fit_share)
+    progress.enter("Comparing the result with the input", 0.98, 1.0)
     with progress.timed("consistency"):
-        figures, times_sharper = _judge(scene, tiles, output, progress)
+        figures, times_sharper = judge(scene, tiles, output, progress)
     return {
         "models": list(plan.models),
         **({"dip": plan.settings} if plan.settings else {}),
@@ -157,7 +130,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         "mtf_at_nyquist": [psf.mtf_at_nyquist for psf in scene.psfs],
         "mtf_assumed": list(mtf),
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
-        "consistency": figures,
+        "consistency": asdict(figures),
         "edges_times_sharper": times_sharper,
         "seconds": {stage: round(seconds, 3) for stage, seconds in progress.seconds.items()},
     }
@@ -213,6 +186,14 @@ def _with_decrappify(plan: Plan, job: Job, device: torch.device, progress: Progr
     )
 
 
+def _tilings(scene: Scene, plan: Plan) -> list[tuple[TileWindow, ...]]:
+    """Return the extent in tiles, then in smaller and smaller ones for where memory runs out."""
+    cores_px = (plan.largest_core_px >> halvings for halvings in range(MOST_HALVINGS + 1))
+    tilings = (plan_tiles(*scene.size_px, core_px, plan.margin_px) for core_px in cores_px)
+    # A small extent's largest tiles may be smaller than half a core, and to try the same again helps nobody.
+    return list(dict.fromkeys(tilings))
+
+
 def _anchor(tile: Tile, progress: Progress) -> Tile:
     estimate = anchor(tile.low_res, tile.forward_model, tile.damping, progress.step)
     return replace(tile, estimate=estimate)
@@ -242,147 +223,3 @@ def _project(tile: Tile) -> Tile:
     if tile.estimate is None:
         raise ValueError("There is no estimate to project.")
     return replace(tile, estimate=tile.forward_model.project(tile.estimate, tile.low_res, tile.damping))
-
-
-_PHASES = {
-    "anchor": "Sharpening",
-    "enlarge": "Enlarging",
-    "dip": "Removing the pixels",
-    "decrappify": "Restoring borders",
-    "consistency": "Checking against the input",
-    "rest": "Filling the rest",
-}
-
-
-def _run_in_memory(
-    scene: Scene, plan: Plan, output: Numbers, progress: Progress, done: float
-) -> tuple[tuple[TileWindow, ...], Stopped | None]:
-    """Fill ``output`` tile by tile, in smaller tiles where memory runs out.
-
-    Return the tiles that it took, and what came of it if it was to finish early.
-    """
-    core_px = plan.largest_core_px
-    for halvings_left in range(MOST_HALVINGS, -1, -1):
-        tiles = plan_tiles(*scene.size_px, core_px, plan.margin_px)
-        try:
-            stopped = _run_tiles(scene, tiles, plan, output, progress, done)
-        except Exception as error:
-            if not is_out_of_memory(error) or not halvings_left:
-                raise
-        else:
-            return tiles, stopped
-        # Only here, past the handler, has the error let go of the tile's arrays.
-        progress.enter("Going on with smaller tiles, for lack of memory", done, done)
-        clear(output)
-        core_px //= 2
-        if scene.device.type == "cuda":
-            torch.cuda.empty_cache()
-    raise AssertionError("The last try returns or raises.")
-
-
-def _run_tiles(
-    scene: Scene,
-    tiles: tuple[TileWindow, ...],
-    plan: Plan,
-    output: Numbers,
-    progress: Progress,
-    done: float,
-) -> Stopped | None:
-    """Put every tile through the stages and add it to ``output`` with its blending weights, some bands at a time.
-
-    Once the job is to finish, what is left is made in a quick way; return which tiles, None if it ran to its end.
-    """
-    stages, stopped = plan.stages, None
-    groups = band_groups(scene.bands)
-    parts = len(tiles) * len(groups)
-    for part, (window, bands) in enumerate(product(tiles, groups)):
-        number = part // len(groups)
-        which = f"tile {number + 1} of {len(tiles)}"
-        begin, end = (done + (0.98 - done) * edge / parts for edge in (part, part + 1))
-        if stopped is None and progress.is_to_finish():
-            stopped = stop_at(number, tiles, scene.bands)
-            stages = (("rest", partial(fill, rest=stopped.rest, on_step=progress.step)),)
-        estimate = _kept(scene, window, bands, plan, progress) if stopped is None else None
-        if estimate is not None:
-            progress.enter(f"Going on where it was, {which}", begin, end)
-            plan.show(window, bands, estimate)
-        else:
-            show = partial(plan.show, window, bands)
-            estimate = _estimate(scene.tile(window, bands), stages, progress, which, (begin, end), show)
-            # One that was ended early is not what the next run is to have.
-            if plan.cache.is_on and not progress.is_to_finish():
-                with progress.timed("cache"):
-                    plan.cache.keep(scene, window, bands, estimate)
-        with progress.timed("blend"):
-            _blend(scene, window, bands, estimate, output)
-        del estimate
-        give_back_memory()
-    # Asked for in the last tile, it may have shortened that one.
-    return stop_at(len(tiles), tiles, scene.bands) if stopped is None and progress.is_to_finish() else stopped
-
-
-def _kept(scene: Scene, window: TileWindow, bands: slice, plan: Plan, progress: Progress) -> Tensor | None:
-    """Return what an earlier run made of the tile, if it is kept."""
-    if not plan.cache.is_on:
-        return None
-    with progress.timed("cache"):
-        return plan.cache.find(scene, window, bands)
-
-
-def _blend(scene: Scene, window: TileWindow, bands: slice, estimate: Tensor, output: Numbers) -> None:
-    """Add ``bands`` of a tile to ``output``, one after the other: as digital numbers they take more room."""
-    rows, columns = window.high_res_slices(scene.scale)
-    weights = window.blending_weights(scene.scale)
-    for band in range(*bands.indices(scene.bands)):
-        one = slice(band, band + 1)
-        weighted = scene.digital(estimate[band - bands.start][None], one) * weights
-        output[one, rows, columns] += weighted.astype(output.dtype)
-
-
-def _estimate(
-    tile: Tile,
-    stages: tuple[tuple[str, Stage], ...],
-    progress: Progress,
-    which: str,
-    share: tuple[float, float],
-    show: Callable[[Tensor], None],
-) -> Tensor:
-    """Return what the stages make of the tile, (band, H, W); ``which`` names it for people."""
-    begin, end = share
-    for position, (name, stage) in enumerate(stages):
-        edges = (begin + (end - begin) * edge / len(stages) for edge in (position, position + 1))
-        progress.enter(f"{_PHASES[name]}, {which}", *edges)
-        with progress.timed(name):
-            tile = stage(tile)
-        if tile.estimate is not None:
-            show(tile.estimate)
-    if tile.estimate is None:
-        raise ValueError("No stage made an estimate.")
-    return tile.estimate
-
-
-def _judge(
-    scene: Scene, tiles: tuple[TileWindow, ...], output: Numbers, progress: Progress
-) -> tuple[dict[str, Any], float | None]:
-    """Degrade the blended result again and compare it with the input; and see how much steeper its edges are."""
-    meter, sharpness = ConsistencyMeter(scene.bands), SharpnessMeter()
-    progress.enter("Comparing the result with the input", 0.98, 1.0)
-    for number, window in enumerate(tiles):
-        progress.step(number, len(tiles))
-        groups = [_compared(scene, window, bands, output, sharpness) for bands in band_groups(scene.bands)]
-        meter.add(*(torch.cat(part) for part in zip(*groups, strict=True)))
-    return asdict(meter.figures(scene.noise_in_digital_numbers)), sharpness.times_sharper()
-
-
-def _compared(
-    scene: Scene, window: TileWindow, bands: slice, output: Numbers, sharpness: SharpnessMeter
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the core of a tile's result as the sensor would see it, what it saw, and where that is valid."""
-    tile = scene.tile(window, bands)
-    rows, columns = window.high_res_slices(scene.scale)
-    result = torch.from_numpy(scene.levels(output[bands, rows, columns].astype(np.float64), bands)).to(scene.device)
-    sharpness.add(result, tile.low_res, tile.valid, window.core_slices)
-    degraded = tile.forward_model.degrade(result)
-    core = (EVERY_BAND, *window.core_slices)
-    seen, measured = (torch.from_numpy(scene.digital(levels[core], bands)) for levels in (degraded, tile.low_res))
-    return seen, measured, tile.valid[core].cpu()

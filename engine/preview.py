@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -121,9 +122,10 @@ class Preview:
     def _first(self, factor: int, on_step: OnStep) -> Tensor:
         """Return the extent made ``factor`` times finer in a quick way, (band, row, column), in the preview's size."""
         scene, bands = self._scene, self._bands
-        low_res, _ = scene.read(slice(None), slice(None))
+        # The extent is small enough for those that are shown, not for any number of bands.
+        read = [scene.read(slice(None), slice(None), slice(band, band + 1))[0] for band in bands]
         model = ForwardModel([scene.psfs[band] for band in bands], scene.size_px, factor, scene.device)
-        low_res, damping = low_res[bands], scene.damping[bands]
+        low_res, damping = torch.cat(read), scene.damping[bands]
         if low_res.numel() * factor**2 <= MOST_FOR_ANCHOR_PX:
             estimate = anchor(low_res, model, damping, on_step)
         else:

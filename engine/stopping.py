@@ -1,7 +1,7 @@
 """Stop here, keep this: what a run gives that ends early.
 
-The tiles that are done stay as they are; the rest of the extent is made in a way that takes next to no time, and the
-report says which.
+The tiles that are done stay as they are, and those that an earlier run left in the cache are taken; the rest of the
+extent is made in a way that takes next to no time, and the report says which.
 """
 
 from __future__ import annotations
@@ -10,18 +10,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+import torch
+from torch import Tensor
+
 from .anchor import anchor
-from .progress import OnStep
+from .forward_model import ForwardModel
+from .memory import is_out_of_memory
+from .progress import OnStep, go_on
 from .scene import Tile
-from .tiling import TileWindow
+from .tiling import TileWindow, plan_tiles
 
 # Low-res pixels times bands up to which the rest is made by the anchor, which costs about as much as the fast Deep
 # Image Prior: two seconds on one core at a scale factor of four.
 MOST_FOR_ANCHOR_PX = 1 << 18
+# The cores of the pieces that a tile of the rest is made in where memory does not suffice for all of it.
+PIECE_CORE_PX = 56
 
 
 class Rest(str, Enum):
-    """How the tiles that were not begun are made."""
+    """How the tiles are made that are not done."""
 
     ANCHOR = "anchor"
     ENLARGED = "enlarged"
@@ -32,8 +39,8 @@ class Stopped:
     """What a run that ended early is made of.
 
     Attributes:
-        share_done: how much of the area went through the stages of its method, from 0 to 1. Deep Image Prior may have
-            had fewer turns or iterations in the last tile of it.
+        share_done: how much of the area went through the stages of its method, in this run or in the earlier one whose
+            tiles it took, from 0 to 1. Deep Image Prior may have had fewer turns or iterations in the tile at hand.
         rest: what all else is; None where there is nothing else.
     """
 
@@ -41,22 +48,57 @@ class Stopped:
     rest: Rest | None
 
 
-def stop_at(number: int, tiles: Sequence[TileWindow], bands: int) -> Stopped:
-    """Return what a run gives whose first ``number`` tiles are done."""
-    areas_px = [_core_area_px(tile) for tile in tiles]
-    left_px = sum(areas_px[number:])
-    if not left_px:
+def choose_rest(left: Sequence[TileWindow], bands: int) -> Rest:
+    """Return how to make the tiles that are left, as if none of them were in the cache."""
+    left_px = sum(_core_area_px(tile) for tile in left)
+    return Rest.ANCHOR if left_px * bands <= MOST_FOR_ANCHOR_PX else Rest.ENLARGED
+
+
+def what_came(filled: Sequence[TileWindow], tiles: Sequence[TileWindow], rest: Rest | None) -> Stopped:
+    """Return what a run gives whose ``filled`` tiles were made as the ``rest``."""
+    if not filled:
         return Stopped(1.0, None)
-    rest = Rest.ANCHOR if left_px * bands <= MOST_FOR_ANCHOR_PX else Rest.ENLARGED
-    return Stopped(1.0 - left_px / sum(areas_px), rest)
+    filled_px, all_px = (sum(_core_area_px(tile) for tile in some) for some in (filled, tiles))
+    return Stopped(1.0 - filled_px / all_px, rest)
 
 
 def fill(tile: Tile, rest: Rest | None, on_step: OnStep) -> Tile:
-    """Return the tile with a quick estimate that agrees with the input; ``rest`` is that of :class:`Stopped`."""
-    if rest is Rest.ANCHOR:
-        return replace(tile, estimate=anchor(tile.low_res, tile.forward_model, tile.damping, on_step))
+    """Return the tile with a quick estimate that agrees with the input; ``rest`` is that of :class:`Stopped`.
+
+    Where memory runs out, it is made in pieces.
+    """
     on_step(0, 1)
-    return replace(tile, estimate=tile.forward_model.enlarge(tile.low_res, tile.damping))
+    try:
+        return replace(tile, estimate=_filled(tile, rest, on_step))
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    # Only here, past the handler, has the error let go of the tile's arrays.
+    return replace(tile, estimate=_filled_in_pieces(tile, rest, on_step))
+
+
+def _filled(tile: Tile, rest: Rest | None, on_step: OnStep) -> Tensor:
+    if rest is Rest.ANCHOR:
+        return anchor(tile.low_res, tile.forward_model, tile.damping, on_step)
+    return tile.forward_model.enlarge(tile.low_res, tile.damping)
+
+
+def _filled_in_pieces(tile: Tile, rest: Rest | None, on_step: OnStep) -> Tensor:
+    model = tile.forward_model
+    bands, rows_px, columns_px = tile.low_res.shape
+    filled = tile.low_res.new_zeros((bands, rows_px * model.scale, columns_px * model.scale))
+    windows = plan_tiles(rows_px, columns_px, PIECE_CORE_PX)
+    for number, window in enumerate(windows):
+        on_step(number, len(windows))
+        place = (slice(None), *window.slices)
+        low_res, valid = tile.low_res[place], tile.valid[place]
+        size_px = (low_res.shape[1], low_res.shape[2])
+        piece_model = ForwardModel(model.psfs, size_px, model.scale, low_res.device)
+        piece = replace(tile, low_res=low_res, valid=valid, forward_model=piece_model)
+        weights = torch.from_numpy(window.blending_weights(model.scale)).to(filled.device)
+        high_res_place = (slice(None), *window.high_res_slices(model.scale))
+        filled[high_res_place] += _filled(piece, rest, go_on) * weights
+    return filled
 
 
 def _core_area_px(tile: TileWindow) -> int:

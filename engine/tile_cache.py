@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .device import describe
@@ -30,8 +31,9 @@ from .tiling import TileWindow
 
 # What a job says that no pixel depends on, or that is known better by the time: the device, a model by its content.
 _NOT_IN_KEY = ("device", "model", "preview_bands", "cache_folder", "cache_limit_bytes")
-# Result and array of the job may lie on the same disk, and nobody is to find it full because of a cache.
-_SPARED_TIMES_OUTPUT = 2
+# The job's array, its GeoTIFF, and the cloud-optimised one that is made of that may lie on the same disk at a time, and
+# nobody is to find it full because of a cache.
+_SPARED_TIMES_OUTPUT = 3
 _SPARED_BYTES = 1_000_000_000
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -47,12 +49,14 @@ class TileCache:
         spared_bytes: how much room on the disk others need.
 
     Attributes:
-        found: the tiles that were taken from the cache, and the first of the bands that were.
+        found: the tiles that an earlier run had kept and this one took, and the first of the bands that were.
     """
 
     def __init__(self, store: TileStore | None = None, recipe: bytes = b"", spared_bytes: int = 0) -> None:
         self._store, self._recipe, self._spared_bytes = store, recipe, spared_bytes
         self.found: set[tuple[TileWindow, int]] = set()
+        # What this very run has kept: taken again, with smaller tiles for lack of memory, it spares nothing.
+        self._own: set[str] = set()
 
     @property
     def is_on(self) -> bool:
@@ -82,25 +86,30 @@ class TileCache:
         return cls(store, _recipe(job, settings, models, device), spared_bytes)
 
     def is_found(self, window: TileWindow, groups: Sequence[slice]) -> bool:
-        """Whether all of a tile's groups of bands were taken from the cache."""
-        return all((window, bands.start) in self.found for bands in groups)
+        """Whether any of a tile's groups of bands was taken from what an earlier run had kept.
+
+        Then the run was faster than its method is, by whatever share of the tile.
+        """
+        return any((window, bands.start) in self.found for bands in groups)
+
+    def holds(self, scene: Scene, window: TileWindow, groups: Sequence[slice]) -> bool:
+        """Whether all of a tile's groups of bands are kept, and sound."""
+        return all(self._read(scene, window, bands) is not None for bands in groups)
 
     def find(self, scene: Scene, window: TileWindow, bands: slice) -> Tensor | None:
         """Return ``bands`` of the tile's estimate, (band, H, W) on the processor, None if they are not kept.
 
         It is zero where the tile has no weight in the result.
         """
-        if self._store is None:
+        found = self._read(scene, window, bands)
+        if found is None:
             return None
+        key, part = found
         rows, columns = _weighted_slices(window, scene.scale)
-        count = bands.stop - bands.start
-        shape = (count, rows.stop - rows.start, columns.stop - columns.start)
-        part = self._store.read(self._key(scene, window, bands), _DTYPE, shape)
-        if part is None:
-            return None
-        estimate = torch.zeros((count, *window.blending_weights(scene.scale).shape))
+        estimate = torch.zeros((len(part), *window.blending_weights(scene.scale).shape))
         estimate[:, rows, columns] = torch.from_numpy(part)
-        self.found.add((window, bands.start))
+        if key not in self._own:
+            self.found.add((window, bands.start))
         return estimate
 
     def keep(self, scene: Scene, window: TileWindow, bands: slice, estimate: Tensor) -> None:
@@ -109,7 +118,19 @@ class TileCache:
             return
         rows, columns = _weighted_slices(window, scene.scale)
         part = estimate.detach().cpu().numpy()[:, rows, columns]
-        self._store.write(self._key(scene, window, bands), part, self._spared_bytes)
+        key = self._key(scene, window, bands)
+        if self._store.write(key, part, self._spared_bytes):
+            self._own.add(key)
+
+    def _read(self, scene: Scene, window: TileWindow, bands: slice) -> tuple[str, NDArray[np.float32]] | None:
+        """Return the key of ``bands`` of the tile and what is kept of them, None if nothing is."""
+        if self._store is None:
+            return None
+        rows, columns = _weighted_slices(window, scene.scale)
+        shape = (bands.stop - bands.start, rows.stop - rows.start, columns.stop - columns.start)
+        key = self._key(scene, window, bands)
+        part = self._store.read(key, _DTYPE, shape)
+        return None if part is None else (key, part)
 
     def _key(self, scene: Scene, window: TileWindow, bands: slice) -> str:
         digest = hashlib.sha256(self._recipe)

@@ -30,7 +30,7 @@ from quality_report import bars, crop_sheet, table
 from restorations import CONSISTENT_METHODS, METHODS, Restorer
 from skimage.metrics import structural_similarity
 
-from headland.engine.consistency import ConsistencyMeter
+from headland.engine.consistency import Compared, ConsistencyMeter
 from headland.engine.forward_model import ForwardModel
 from headland.engine.psf import GaussianPsf
 from headland.models.training.imagery import ImageSet, TrainingImage, load_images
@@ -238,11 +238,9 @@ def figures(image: Image, truth: Image, sight: Sight) -> dict[str, float]:
     low_res = sight.numbers.astype(np.float32)
     measured = torch.from_numpy(low_res)
     meter = ConsistencyMeter(COLOURS)
-    meter.add(
-        sight.sensor.degrade(torch.from_numpy(image * np.float32(FULL_RANGE))),
-        measured,
-        torch.ones_like(measured, dtype=torch.bool),
-    )
+    degraded = sight.sensor.degrade(torch.from_numpy(image * np.float32(FULL_RANGE)))
+    valid = torch.ones_like(measured, dtype=torch.bool)
+    meter.add([Compared(slice(0, COLOURS), degraded, measured, valid)], valid[0])
     consistency = meter.figures(np.full(COLOURS, NOISE_SD * FULL_RANGE))
     added, harmonised = (
         correctness(low_res / np.float32(FULL_RANGE), image, truth, harmonise=harmonise) for harmonise in (False, True)

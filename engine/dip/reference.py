@@ -54,7 +54,8 @@ def fit_reference(
     Args:
         low_res: levels in any range, finite everywhere.
         valid: (band, h, w); only valid pixels enter the loss.
-        generator: where z, its jitter and the first weights come from: the same seed gives the same image.
+        generator: where z, its jitter and the first weights come from: the same seed gives the same image. On a GPU
+            the jitter comes from the device's own generator, which this one seeds.
         on_step: called after each iteration; if it says so, that iterate is the result.
     """
     lowest, highest = low_res.amin(), low_res.amax()
@@ -103,9 +104,11 @@ class _Fit:
         is_cuda = device.type == "cuda"
         parameters = self._network.parameters()
         self._optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate, capturable=is_cuda)
-        self._stream = torch.cuda.Stream() if is_cuda else None
+        self._stream = torch.cuda.Stream(device) if is_cuda else None
         if is_cuda:
-            torch.cuda.manual_seed(int(torch.randint(2**31 - 1, (1,), generator=generator)))
+            seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
 
     def iterate(self) -> Tensor:
         """Make one step; return the image (band, H, W) before it."""
@@ -116,17 +119,18 @@ class _Fit:
             self._step()
             return self._image
         # What is to be captured later must not have run on the default stream.
-        self._stream.wait_stream(torch.cuda.current_stream())
+        current = torch.cuda.current_stream(self._stream.device)
+        self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             self._step()
-        torch.cuda.current_stream().wait_stream(self._stream)
+        current.wait_stream(self._stream)
         return self._image
 
     def capture(self) -> None:
         """Make one CUDA graph of a whole step: its kernels are so short that starting each one takes longer."""
         self._optimiser.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
+        with torch.cuda.device(self._noise.device), torch.cuda.graph(graph, stream=self._stream):
             self._step()
         self._graph = graph
 

@@ -10,7 +10,7 @@ import torch
 
 from headland.engine.anchor import anchor
 from headland.engine.bands import GROUP, band_groups, band_triples
-from headland.engine.consistency import ConsistencyMeter
+from headland.engine.consistency import Compared, ConsistencyMeter
 from headland.engine.forward_model import ForwardModel
 from headland.engine.inpaint import fill_invalid
 from headland.engine.levels import measure_band
@@ -86,6 +86,12 @@ def test_a_small_island_in_a_plain_sea_is_sharpened() -> None:
     assert sharp < 0.915 * bicubic
 
 
+def test_nothing_but_noise_is_smoothed_and_not_stretched() -> None:
+    truth = np.full((1, 256, 256), 2000.0)
+    sharp, bicubic = sharpened_and_bicubic(seen(truth, 10.0).round().astype(np.uint16), truth)
+    assert sharp < 0.4 * bicubic
+
+
 def test_damping_grows_with_the_square_of_the_noise_and_is_never_zero() -> None:
     assert damping_for(0.006) == pytest.approx(0.003)
     assert damping_for(0.012) == pytest.approx(0.012)
@@ -159,10 +165,15 @@ def test_pixels_deep_inside_a_hole_get_the_mean() -> None:
     assert torch.allclose(fill_invalid(image, valid), torch.full((1, 4, 200), 5.0))
 
 
-def measured(degraded: torch.Tensor, low_res: torch.Tensor) -> tuple[float, float | None, float | None]:
-    """Return RMSE of the first band, spectral angle and shift."""
+def measured(degraded: torch.Tensor, low_res: torch.Tensor, step: int = 1) -> tuple[float, float | None, float | None]:
+    """Return RMSE of the first band, spectral angle and shift, from so many bands at a time."""
     meter = ConsistencyMeter(low_res.shape[0])
-    meter.add(degraded, low_res, torch.ones(low_res.shape, dtype=torch.bool))
+    valid = torch.ones(low_res.shape, dtype=torch.bool)
+    groups = [
+        Compared(bands, degraded[bands], low_res[bands], valid[bands])
+        for bands in (slice(start, min(start + step, len(low_res))) for start in range(0, len(low_res), step))
+    ]
+    meter.add(groups, valid[0])
     figures = meter.figures(np.ones(low_res.shape[0]))
     return figures.rmse[0], figures.spectral_angle_deg, figures.shift_px
 
@@ -188,6 +199,18 @@ def test_another_colour_shows_in_the_angle() -> None:
     scene = torch.stack([torch.ones(8, 8), torch.zeros(8, 8)])
     _, angle, _ = measured(torch.ones(2, 8, 8), scene)
     assert angle == pytest.approx(45.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+@pytest.mark.parametrize("apart", [1e-6, 1e-2, 1.0])
+def test_the_angle_is_that_between_whole_spectra_however_few_bands_are_seen_at_a_time(step: int, apart: float) -> None:
+    rng = np.random.default_rng(0)
+    one = torch.from_numpy(rng.uniform(100.0, 3000.0, (5, 8, 8)))
+    other = 1.3 * one * (1.0 + apart * torch.from_numpy(rng.normal(size=one.shape)))
+    # In Kahan's form, which keeps small angles exact.
+    a, b = one / one.norm(dim=0), other / other.norm(dim=0)
+    exact = torch.rad2deg(2.0 * torch.atan2((a - b).norm(dim=0), (a + b).norm(dim=0))).mean()
+    assert measured(other, one, step)[1] == pytest.approx(float(exact), rel=1e-3)
 
 
 @pytest.mark.parametrize("bands", range(1, 30))

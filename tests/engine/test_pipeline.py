@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from headland.engine import pipeline
+from headland.engine import pipeline, tile_loop
 from headland.engine.dip.educated import FitSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
+from headland.engine.preview import Preview
 from headland.engine.progress import BadInput, Cancelled
 from headland.engine.tiling import TileWindow
 
@@ -101,7 +103,7 @@ class Recorder:
 
 @pytest.mark.parametrize("method", [Method.ANCHOR, Method.DIP])
 def test_no_more_than_a_tile_of_some_bands_is_in_memory_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, method: Method
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: Method
 ) -> None:
     plan_tiles = pipeline.plan_tiles
     monkeypatch.setattr(
@@ -112,7 +114,8 @@ def test_no_more_than_a_tile_of_some_bands_is_in_memory_at_a_time(
     low_res, valid = Recorder(numbers), Recorder(np.ones(numbers.shape, bool))
     output = Recorder(np.zeros((10, 440, 80), np.float32))
     job = replace(ANCHOR_JOB, method=method, band_names=("",) * 10)
-    pipeline.enhance(job, low_res, valid, output, lambda _phase, _fraction: None, lambda: False)
+    preview = Preview(tmp_path, (7, 3, 0), lambda: None)
+    pipeline.enhance(job, low_res, valid, output, lambda _phase, _fraction: None, lambda: False, preview=preview)
     tile_px = (32 + 2 * 24) * 40
     assert max(low_res.largest, valid.largest) <= 6 * tile_px
     assert output.largest <= 6 * tile_px * 2**2
@@ -123,7 +126,7 @@ def test_no_more_than_a_tile_of_some_bands_is_in_memory_at_a_time(
 def test_groups_of_bands_give_what_all_bands_at_once_give(monkeypatch: pytest.MonkeyPatch, method: Method) -> None:
     job, numbers = replace(ANCHOR_JOB, method=method, band_names=("",) * 7), farmland(bands=7)
     grouped, _ = enhanced(job, numbers)
-    monkeypatch.setattr(pipeline, "band_groups", lambda _bands: (slice(0, 7),))
+    monkeypatch.setattr(tile_loop, "band_groups", lambda _bands: (slice(0, 7),))
     whole, _ = enhanced(job, numbers)
     # The seventh band is restored beside two others, which Decrappify then sees as Deep Image Prior left them there.
     assert np.abs(grouped - whole).max() < (4.0 if method is Method.CHAIN else 0.1)
@@ -153,6 +156,15 @@ def test_not_a_number_under_nodata_never_comes_out() -> None:
 def test_a_constant_image_stays_constant(method: Method) -> None:
     result, _ = enhanced(replace(ANCHOR_JOB, method=method), np.full((3, 24, 24), 1234, dtype=np.uint16))
     assert np.abs(result - 1234).max() < 0.5
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_a_pixel_that_differs_by_one_from_all_others_is_not_blown_up(method: Method) -> None:
+    numbers = np.full((3, 24, 24), 500, dtype=np.uint16)
+    numbers[:, 10, 10] = 501
+    result, _ = enhanced(replace(ANCHOR_JOB, method=method), numbers)
+    assert result.min() > 499.5
+    assert result.max() < 501.5
 
 
 @pytest.mark.parametrize("method", list(Method))
@@ -209,8 +221,19 @@ def test_a_machine_without_memory_for_any_tile_is_not_tried_for_ever(monkeypatch
     short = ShortOfMemory(most_px=0)
     monkeypatch.setattr(pipeline, "_anchor", short)
     with pytest.raises(RuntimeError, match="allocate memory"):
-        enhanced(ANCHOR_JOB, farmland())
+        enhanced(ANCHOR_JOB, np.tile(farmland(), (1, 6, 6)))
     assert len(short.tried) == 1 + pipeline.MOST_HALVINGS
+
+
+def test_where_half_a_core_leaves_the_tiles_as_they_are_they_are_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short = ShortOfMemory(most_px=0)
+    monkeypatch.setattr(pipeline, "_anchor", short)
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        enhanced(ANCHOR_JOB, farmland())
+    assert short.tried[0] == 40 * 53
+    assert len(short.tried) == len(set(short.tried)) == 2
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:

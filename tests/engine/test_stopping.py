@@ -44,10 +44,10 @@ def run() -> Run:
     def run(
         job: Job, stop_in: str | None = None, columns_px: int = CORE_PX
     ) -> tuple[NDArray[np.float32], dict[str, Any], list[str]]:
-        rng = np.random.default_rng(4)
-        numbers = rng.integers(400, 3000, (3, SIZE_PX // 8, columns_px // 8)).repeat(8, 1).repeat(8, 2)
+        rng, bands = np.random.default_rng(4), len(job.band_names)
+        numbers = rng.integers(400, 3000, (bands, SIZE_PX // 8, columns_px // 8)).repeat(8, 1).repeat(8, 2)
         numbers = (numbers + rng.normal(0, 8, numbers.shape)).round().astype(np.uint16)
-        output = np.zeros((3, SIZE_PX * job.scale, columns_px * job.scale), dtype=np.float32)
+        output = np.zeros((bands, SIZE_PX * job.scale, columns_px * job.scale), dtype=np.float32)
         phases: list[str] = []
         report = pipeline.enhance(
             job,
@@ -112,3 +112,73 @@ def test_a_run_that_was_not_stopped_says_nothing_of_it(run: Run) -> None:
 def test_a_large_rest_is_enlarged_only(run: Run) -> None:
     _, report, _ = run(replace(JOB, method=Method.DIP), stop_in="Measuring", columns_px=1200)
     assert report["stopped"]["rest"] == "enlarged"
+
+
+def with_bands(job: Job, bands: int) -> Job:
+    return replace(job, band_names=(*job.band_names, *(f"other {number}" for number in range(bands - 3))))
+
+
+@pytest.mark.parametrize(("tile", "share_done"), [(1, 0.5), (2, 1.0)])
+def test_all_bands_of_the_tile_at_hand_are_made_in_the_same_way(run: Run, tile: int, share_done: float) -> None:
+    job = with_bands(replace(JOB, method=Method.DIP), 9)
+    # It is told so among the first of two groups of bands.
+    result, report, _ = run(job, stop_in=f"Removing the pixels, tile {tile}")
+    assert report["stopped"]["share_done"] == share_done
+    whole, _, _ = run(job)
+    done = tile * CORE_PX * job.scale - 8 * job.scale
+    np.testing.assert_array_equal(result[:, :done], whole[:, :done])
+
+
+class ShortOfMemory:
+    """How the rest is made, on a machine where only so many low-res pixels fit."""
+
+    def __init__(self, most_px: int) -> None:
+        self.most_px = most_px
+        self.fitted = self.failed = 0
+        self._make = stopping._filled
+
+    def __call__(self, tile: pipeline.Tile, *how: Any) -> Any:
+        if tile.low_res[0].numel() > self.most_px:
+            self.failed += 1
+            raise MemoryError
+        self.fitted += 1
+        return self._make(tile, *how)
+
+
+@pytest.mark.parametrize("rest", ["anchor", "enlarged"])
+def test_without_memory_for_the_rest_what_is_done_stays_and_the_rest_is_made_in_pieces(
+    run: Run, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    job = replace(JOB, method=Method.DIP)
+    if rest == "enlarged":
+        monkeypatch.setattr(stopping, "MOST_FOR_ANCHOR_PX", 0)
+    plentiful, _, _ = run(job, stop_in="Removing the pixels, tile 1")
+    short = ShortOfMemory(CORE_PX * (CORE_PX + 24) - 1)
+    monkeypatch.setattr(stopping, "_filled", short)
+    monkeypatch.setattr(stopping, "PIECE_CORE_PX", 16)
+    result, report, phases = run(job, stop_in="Removing the pixels, tile 1")
+    assert (short.failed, short.fitted > 1) == (1, True)
+    assert report["stopped"] == {"share_done": 0.5, "rest": rest}
+    assert not any("smaller tiles" in phase for phase in phases)
+    done = (CORE_PX - 8) * job.scale
+    np.testing.assert_array_equal(result[:, :done], plentiful[:, :done])
+    assert np.abs(result - plentiful).max() < 40.0
+
+
+def test_without_memory_for_the_tile_at_hand_it_counts_as_part_of_the_rest(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = replace(JOB, method=Method.ANCHOR)
+    stage = pipeline._anchor
+
+    def fail_in_the_second(tile: pipeline.Tile, progress: pipeline.Progress) -> pipeline.Tile:
+        if progress.is_to_finish():
+            raise MemoryError
+        return stage(tile, progress)
+
+    monkeypatch.setattr(pipeline, "_anchor", fail_in_the_second)
+    monkeypatch.setattr(stopping, "MOST_FOR_ANCHOR_PX", 0)
+    result, report, _ = run(job, stop_in="Sharpening, tile 2")
+    assert report["stopped"] == {"share_done": 0.5, "rest": "enlarged"}
+    done = (CORE_PX - 8) * job.scale
+    np.testing.assert_array_equal(result[:, :done], run(job)[0][:, :done])

@@ -16,7 +16,7 @@ from headland.engine.dip.educated import FitSettings
 from headland.engine.dip.reference import ReferenceSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.engine.progress import Cancelled
-from headland.engine.tiling import ALIGNMENT_PX, TileWindow
+from headland.engine.tiling import ALIGNMENT_PX, LARGEST_CORE_PX, TileWindow
 from headland.tests.engine.test_pipeline import ShortOfMemory, farmland
 
 CORE_PX = 24
@@ -50,7 +50,7 @@ def short_work_in_small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     plan_tiles = pipeline.plan_tiles
 
     def plan_small_tiles(rows_px: int, columns_px: int, core_px: int, margin_px: int) -> tuple[TileWindow, ...]:
-        is_halved = core_px not in (pipeline.LARGEST_CORE_PX, pipeline.REFERENCE_CORE_PX)
+        is_halved = core_px not in (LARGEST_CORE_PX, pipeline.REFERENCE_CORE_PX)
         return plan_tiles(rows_px, columns_px, ALIGNMENT_PX if is_halved else CORE_PX, margin_px)
 
     monkeypatch.setattr(pipeline, "plan_tiles", plan_small_tiles)
@@ -206,7 +206,7 @@ def test_where_the_input_has_changed_the_tile_is_made_anew(
     other = Run()
     result = other(job, numbers, valid)
     # The tiles in whose margin it lies are others too.
-    plan = pipeline.plan_tiles(*SIZE_PX, pipeline.LARGEST_CORE_PX, 24)
+    plan = pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)
     assert other.found == sum(window.rows.start > 1 or window.columns.start > 1 for window in plan)
     assert 0 < other.found < TILES
     assert result.tobytes() == undisturbed(job, numbers, valid).tobytes()
@@ -278,6 +278,77 @@ def test_smaller_tiles_for_lack_of_memory_are_kept_as_what_they_are(
     assert (again.found, once_more.found) == (2, 45)
 
 
+class Failing:
+    """The anchor, which fails once."""
+
+    def __init__(self, at_call: int, error: Exception) -> None:
+        self.at_call, self.error, self.calls = at_call, error, 0
+        self._stage = pipeline._anchor
+
+    def __call__(self, tile: pipeline.Tile, progress: pipeline.Progress) -> pipeline.Tile:
+        self.calls += 1
+        if self.calls == self.at_call:
+            raise self.error
+        return self._stage(tile, progress)
+
+
+def test_what_this_run_has_kept_itself_does_not_count_as_taken_from_the_cache(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_tilings", lambda *_: [pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)] * 2)
+    stage = Failing(TILES - 1, MemoryError())
+    monkeypatch.setattr(pipeline, "_anchor", stage)
+    run = Run()
+    run(job, image())
+    assert stage.calls == TILES + 1, "the second try took what the first had finished"
+    assert run.found == 0
+
+
+def test_a_tile_of_which_some_bands_were_kept_counts_as_taken_from_the_cache(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, numbers = replace(job, band_names=("",) * 9), farmland(9, *SIZE_PX)
+    monkeypatch.setattr(pipeline, "_anchor", Failing(2, Cancelled()))
+    with pytest.raises(Cancelled):
+        Run()(job, numbers)
+    again = Run()
+    assert again(job, numbers).tobytes() == undisturbed(job, numbers).tobytes()
+    assert again.found == 1
+
+
+@pytest.mark.parametrize("bands", [3, 9])
+def test_what_is_kept_is_taken_after_a_stop_as_well(job: Job, bands: int) -> None:
+    job, numbers = replace(job, method=Method.DIP, band_names=("",) * bands), farmland(bands, *SIZE_PX)
+    with pytest.raises(Cancelled):
+        Run(cancel_at=f"tile 5 of {TILES}")(job, numbers)
+    stopped = Run(finish_at="Measuring")
+    result, whole = stopped(job, numbers), undisturbed(job, numbers)
+    assert stopped.found == 4
+    # The last two of six tiles, in a grid of two rows of three.
+    last_px = sum(
+        (window.rows.core_stop - window.rows.core_start) * (window.columns.core_stop - window.columns.core_start)
+        for window in pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)[-2:]
+    )
+    share_done = pytest.approx(1.0 - last_px / (SIZE_PX[0] * SIZE_PX[1]))
+    assert stopped.report["stopped"] == {"share_done": share_done, "rest": "anchor"}
+    # Up to where the upper row of tiles is mixed with the lower one.
+    np.testing.assert_array_equal(result[:, :16], whole[:, :16])
+    assert (result != whole).any()
+
+
+def test_after_a_stop_a_tile_of_which_some_bands_are_kept_is_made_in_one_way(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, numbers = replace(job, band_names=("",) * 9), farmland(9, *SIZE_PX)
+    monkeypatch.setattr(pipeline, "_anchor", Failing(2, Cancelled()))
+    with pytest.raises(Cancelled):
+        Run()(job, numbers)
+    stopped = Run(finish_at="Measuring")
+    stopped(job, numbers)
+    assert stopped.found == 0
+    assert stopped.report["stopped"]["share_done"] == 0.0
+
+
 def test_a_cache_that_cannot_be_used_is_no_reason_to_fail(job: Job, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     run = Run()
@@ -290,7 +361,6 @@ def test_only_what_has_a_weight_in_the_result_is_kept(job: Job, folder: Path) ->
     Run()(job, image())
     kept = sum(file.stat().st_size for file in folder.iterdir())
     whole = sum(
-        3 * 4 * window.blending_weights(2).size
-        for window in pipeline.plan_tiles(*SIZE_PX, pipeline.LARGEST_CORE_PX, 24)
+        3 * 4 * window.blending_weights(2).size for window in pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)
     )
     assert kept < 0.6 * whole

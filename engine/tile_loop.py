@@ -1,0 +1,192 @@
+"""Tile by tile through the stages: what is kept is taken up, what runs out of memory is tried in smaller tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from .array_file import Numbers, clear
+from .bands import band_groups
+from .memory import give_back_memory, is_out_of_memory
+from .plan import Plan, Stage
+from .progress import Progress
+from .scene import Scene
+from .stopping import Rest, Stopped, choose_rest, fill, what_came
+from .tiling import TileWindow
+
+_PHASES = {
+    "anchor": "Sharpening",
+    "enlarge": "Enlarging",
+    "dip": "Removing the pixels",
+    "decrappify": "Restoring borders",
+    "consistency": "Checking against the input",
+    "rest": "Filling the rest",
+}
+# The fraction of the job that is done when all tiles are.
+_END = 0.98
+
+
+def run_tiles(
+    scene: Scene,
+    tilings: Sequence[tuple[TileWindow, ...]],
+    plan: Plan,
+    output: Numbers,
+    progress: Progress,
+    done: float,
+) -> tuple[tuple[TileWindow, ...], Stopped | None]:
+    """Fill ``output`` tile by tile; return the tiles that it took, and what came of it if it was to finish early.
+
+    Args:
+        tilings: the extent in tiles, then in smaller and smaller ones for where memory runs out.
+        done: the fraction of the job that is done before.
+    """
+    for tries_left, tiles in zip(range(len(tilings))[::-1], tilings, strict=True):
+        try:
+            stopped = _TileLoop(scene, tiles, plan, output, progress, done).run()
+        except Exception as error:
+            if not is_out_of_memory(error) or not tries_left:
+                raise
+        else:
+            return tiles, stopped
+        # Only here, past the handler, has the error let go of the tile's arrays.
+        progress.enter("Going on with smaller tiles, for lack of memory", done, done)
+        clear(output)
+        if scene.device.type == "cuda":
+            torch.cuda.empty_cache()
+    raise AssertionError("The last try returns or raises.")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some bands of a tile.
+
+    Attributes:
+        which: the tile's name for people.
+        begin, end: the fractions of the job that are done before and after.
+    """
+
+    window: TileWindow
+    bands: slice
+    which: str
+    begin: float
+    end: float
+
+
+class _TileLoop:
+    """Puts every tile through the stages and adds it to ``output`` with its blending weights, some bands at a time.
+
+    Once the job is to finish, the tile at hand is brought to its end in all of its bands; of the others those are taken
+    that lie in the cache, and the rest is made in a quick way.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        tiles: tuple[TileWindow, ...],
+        plan: Plan,
+        output: Numbers,
+        progress: Progress,
+        begin: float,
+    ) -> None:
+        self._scene, self._tiles, self._plan, self._output, self._progress = scene, tiles, plan, output, progress
+        self._begin = begin
+        self._groups = band_groups(scene.bands)
+        self._rest: Rest | None = None
+        self._filled: list[TileWindow] = []
+
+    def run(self) -> Stopped | None:
+        """Fill the output; return what came of it if the job was to finish early, None if it ran to its end."""
+        for number, window in enumerate(self._tiles):
+            if self._progress.is_to_finish():
+                self._stop(number)
+            self._run_tile(number, window)
+        # Asked for in the last tile, it may have shortened that one.
+        return what_came(self._filled, self._tiles, self._rest) if self._progress.is_to_finish() else None
+
+    def _stop(self, number: int) -> None:
+        """Make no tile from this one on by the method."""
+        if self._rest is None:
+            self._rest = choose_rest(self._tiles[number:], self._scene.bands)
+
+    def _run_tile(self, number: int, window: TileWindow) -> None:
+        cache = self._plan.cache
+        # A tile of which some bands are sharper than others would be of neither kind.
+        may_be_kept = self._rest is None or cache.holds(self._scene, window, self._groups)
+        is_filled = False
+        for part in self._parts(number, window):
+            estimate = self._kept(part) if cache.is_on and may_be_kept else None
+            if estimate is None and self._rest is None:
+                estimate = self._made(part)
+                if estimate is None:
+                    self._stop(number)
+            if estimate is None:
+                is_filled = True
+                stage = partial(fill, rest=self._rest, on_step=self._progress.step)
+                estimate = self._through((("rest", stage),), part)
+            with self._progress.timed("blend"):
+                _blend(self._scene, window, part.bands, estimate, self._output)
+            del estimate
+            give_back_memory()
+        if is_filled:
+            self._filled.append(window)
+
+    def _parts(self, number: int, window: TileWindow) -> Iterator[_Part]:
+        which = f"tile {number + 1} of {len(self._tiles)}"
+        parts = len(self._tiles) * len(self._groups)
+        for part, bands in enumerate(self._groups, number * len(self._groups)):
+            begin, end = (self._begin + (_END - self._begin) * edge / parts for edge in (part, part + 1))
+            yield _Part(window, bands, which, begin, end)
+
+    def _kept(self, part: _Part) -> Tensor | None:
+        """Return what an earlier run made of the part, if it is kept."""
+        with self._progress.timed("cache"):
+            estimate = self._plan.cache.find(self._scene, part.window, part.bands)
+        if estimate is not None:
+            self._progress.enter(f"Going on where it was, {part.which}", part.begin, part.end)
+            self._plan.show(part.window, part.bands, estimate)
+        return estimate
+
+    def _made(self, part: _Part) -> Tensor | None:
+        """Return what the method makes of the part, and keep it; None if the job is to finish and memory ran out."""
+        try:
+            estimate = self._through(self._plan.stages, part)
+        except Exception as error:
+            # What is finished by then is worth more than this tile.
+            if self._progress.is_to_finish() and is_out_of_memory(error):
+                return None
+            raise
+        # One that was ended early is not what the next run is to have.
+        if self._plan.cache.is_on and not self._progress.is_to_finish():
+            with self._progress.timed("cache"):
+                self._plan.cache.keep(self._scene, part.window, part.bands, estimate)
+        return estimate
+
+    def _through(self, stages: Sequence[tuple[str, Stage]], part: _Part) -> Tensor:
+        """Return what the stages make of the part, (band, H, W)."""
+        tile = self._scene.tile(part.window, part.bands)
+        for position, (name, stage) in enumerate(stages):
+            begin, end = (
+                part.begin + (part.end - part.begin) * edge / len(stages) for edge in (position, position + 1)
+            )
+            self._progress.enter(f"{_PHASES[name]}, {part.which}", begin, end)
+            with self._progress.timed(name):
+                tile = stage(tile)
+            if tile.estimate is not None:
+                self._plan.show(part.window, part.bands, tile.estimate)
+        if tile.estimate is None:
+            raise ValueError("No stage made an estimate.")
+        return tile.estimate
+
+
+def _blend(scene: Scene, window: TileWindow, bands: slice, estimate: Tensor, output: Numbers) -> None:
+    """Add ``bands`` of a tile to ``output``, one after the other: as digital numbers they take more room."""
+    rows, columns = window.high_res_slices(scene.scale)
+    weights = window.blending_weights(scene.scale)
+    for band in range(*bands.indices(scene.bands)):
+        one = slice(band, band + 1)
+        weighted = scene.digital(estimate[band - bands.start][None], one) * weights
+        output[one, rows, columns] += weighted.astype(output.dtype)
