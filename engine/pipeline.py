@@ -10,7 +10,7 @@ network's weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -108,15 +108,16 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
             preview.begin(scene, progress.step)
         plan = replace(plan, show=preview.show)
     tilings = _tilings(scene, plan)
+    tiles = next(tilings)
     fit_share = 0.0
     if plan.fit is not None:
-        fit_share = FIT_SHARE / len(tilings[0])
+        fit_share = FIT_SHARE / len(tiles)
         progress.enter("Fitting the blur", 0.0, fit_share)
         with progress.timed("dip fit"):
             scene = plan.fit(scene, progress.step)
     output_bytes = math.prod(output.shape) * output.dtype.itemsize
     plan = replace(plan, cache=TileCache.of(job, plan.settings, plan.models, device, output_bytes))
-    tiles, stopped = run_tiles(scene, tilings, plan, output, progress, fit_share)
+    tiles, stopped = run_tiles(scene, tiles, tilings, plan, output, progress, fit_share)
     progress.enter("Comparing the result with the input", 0.98, 1.0)
     with progress.timed("consistency"):
         figures, times_sharper = judge(scene, tiles, output, progress)
@@ -186,12 +187,15 @@ def _with_decrappify(plan: Plan, job: Job, device: torch.device, progress: Progr
     )
 
 
-def _tilings(scene: Scene, plan: Plan) -> list[tuple[TileWindow, ...]]:
-    """Return the extent in tiles, then in smaller and smaller ones for where memory runs out."""
-    cores_px = (plan.largest_core_px >> halvings for halvings in range(MOST_HALVINGS + 1))
-    tilings = (plan_tiles(*scene.size_px, core_px, plan.margin_px) for core_px in cores_px)
-    # A small extent's largest tiles may be smaller than half a core, and to try the same again helps nobody.
-    return list(dict.fromkeys(tilings))
+def _tilings(scene: Scene, plan: Plan) -> Iterator[tuple[TileWindow, ...]]:
+    """Yield the extent in tiles, then in smaller and smaller ones for where memory runs out."""
+    last: tuple[TileWindow, ...] = ()
+    for halvings in range(MOST_HALVINGS + 1):
+        tiles = plan_tiles(*scene.size_px, plan.largest_core_px >> halvings, plan.margin_px)
+        # A small extent's largest tiles may be smaller than half a core, and to try the same again helps nobody.
+        if tiles != last:
+            yield tiles
+        last = tiles
 
 
 def _anchor(tile: Tile, progress: Progress) -> Tile:

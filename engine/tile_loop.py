@@ -30,9 +30,10 @@ _PHASES = {
 _END = 0.98
 
 
-def run_tiles(
+def run_tiles(  # noqa: PLR0913, PLR0917, what the job is and where it is
     scene: Scene,
-    tilings: Sequence[tuple[TileWindow, ...]],
+    tiles: tuple[TileWindow, ...],
+    smaller_tiles: Iterator[tuple[TileWindow, ...]],
     plan: Plan,
     output: Numbers,
     progress: Progress,
@@ -41,15 +42,18 @@ def run_tiles(
     """Fill ``output`` tile by tile; return the tiles that it took, and what came of it if it was to finish early.
 
     Args:
-        tilings: the extent in tiles, then in smaller and smaller ones for where memory runs out.
+        tiles: the extent in tiles.
+        smaller_tiles: the same in smaller and smaller ones, for where memory runs out.
         done: the fraction of the job that is done before.
     """
-    for tries_left, tiles in zip(range(len(tilings))[::-1], tilings, strict=True):
+    while True:
         try:
             stopped = _TileLoop(scene, tiles, plan, output, progress, done).run()
         except Exception as error:
-            if not is_out_of_memory(error) or not tries_left:
+            smaller = next(smaller_tiles, None) if is_out_of_memory(error) else None
+            if smaller is None:
                 raise
+            tiles = smaller
         else:
             return tiles, stopped
         # Only here, past the handler, has the error let go of the tile's arrays.
@@ -57,7 +61,6 @@ def run_tiles(
         clear(output)
         if scene.device.type == "cuda":
             torch.cuda.empty_cache()
-    raise AssertionError("The last try returns or raises.")
 
 
 @dataclass(frozen=True)

@@ -295,7 +295,7 @@ class Failing:
 def test_what_this_run_has_kept_itself_does_not_count_as_taken_from_the_cache(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "_tilings", lambda *_: [pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)] * 2)
+    monkeypatch.setattr(pipeline, "_tilings", lambda *_: iter([pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)] * 2))
     stage = Failing(TILES - 1, MemoryError())
     monkeypatch.setattr(pipeline, "_anchor", stage)
     run = Run()
