@@ -55,8 +55,6 @@ _DIP_BYTES = {Preset.FAST: {2: 1300.0, 4: 1300.0}, Preset.BALANCED: {2: 2400.0, 
 _DIP_BYTES_A_BAND = {2: 150.0, 4: 500.0}
 _DECRAPPIFY_BYTES = {2: 2800.0, 4: 13_200.0}
 _DECRAPPIFY_BYTES_A_BAND = {2: 180.0, 4: 600.0}
-# The comparison with the input looks at all bands of a tile at once, in low-res pixels.
-_COMPARISON_BYTES_A_BAND = 65.0
 _REFERENCE_BYTES = {2: 40_000.0, 4: 164_000.0}
 _REFERENCE_BYTES_A_BAND = {2: 100.0, 4: 400.0}
 
@@ -171,7 +169,7 @@ def _fitted_px(preset: Preset, rows_px: int, columns_px: int) -> int:
 def _memory_bytes(job: Job, tiles: _Tiles) -> int:
     """Return the worker's largest memory: that of its hungriest stage on the largest tile."""
     scale, bands = job.scale, max(group.stop - group.start for group in band_groups(_bands(job)))
-    stages_bytes = [bands * _ANCHOR_BYTES_A_BAND[scale], _bands(job) * _COMPARISON_BYTES_A_BAND]
+    stages_bytes = [bands * _ANCHOR_BYTES_A_BAND[scale]]
     if _is_reference(job):
         stages_bytes.append(_REFERENCE_BYTES[scale] + bands * _REFERENCE_BYTES_A_BAND[scale])
     elif _runs_dip(job):
