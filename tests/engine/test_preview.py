@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from headland.engine import pipeline
 from headland.engine import preview as preview_module
 from headland.engine.dip.educated import FitSettings
+from headland.engine.forward_model import ForwardModel
 from headland.engine.job import PREVIEW_FILE, Device, Job, JobError, Method, Preset, Sensor
 from headland.engine.preview import INTERVAL_S, LARGEST_SIDE_PX, Preview
 from headland.engine.progress import Cancelled
@@ -158,20 +159,22 @@ def test_it_is_written_seldom_and_only_if_it_has_changed(watch: Watch, small_til
     assert before >= 2
 
 
-def test_the_first_picture_of_a_small_extent_takes_less_than_a_second_of_one_core(watch: Watch) -> None:
-    # What torch and the PSF's factors take once.
-    watch.run(replace(JOB, method=Method.ANCHOR), fields(16, 16))
-    watch.pictures.clear()
-    # Of the processor: other programs may have it too.
-    times_s: list[float] = []
+@pytest.mark.parametrize(("side_px", "is_anchored"), [(48, True), (200, False)])
+def test_the_first_picture_asks_the_anchor_for_no_more_than_a_moments_work(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch, side_px: int, *, is_anchored: bool
+) -> None:
+    asked_px: list[int] = []
+    anchor = preview_module.anchor
 
-    def is_cancelled() -> bool:
-        times_s.append(time.process_time())
-        return bool(watch.pictures)
+    def spy(low_res: torch.Tensor, model: ForwardModel, *rest: Any) -> torch.Tensor:
+        asked_px.append(low_res.numel() * model.scale**2)
+        return anchor(low_res, model, *rest)
 
+    monkeypatch.setattr(preview_module, "anchor", spy)
     with pytest.raises(Cancelled):
-        watch.run(replace(JOB, scale=4), fields(128, 128), is_cancelled=is_cancelled)
-    assert times_s[-1] - times_s[0] < 1.0
+        watch.run(replace(JOB, scale=4), fields(side_px, side_px), is_cancelled=lambda: bool(watch.pictures))
+    assert bool(asked_px) == is_anchored
+    assert all(pixels <= preview_module.MOST_FOR_ANCHOR_PX for pixels in asked_px)
 
 
 def test_without_memory_for_the_first_picture_the_job_goes_on(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
