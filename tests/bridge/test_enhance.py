@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -185,13 +186,27 @@ def test_a_hanging_worker_is_ended(use_engine: UseEngine, make_plan: MakePlan, m
     assert not engine.is_worker_alive()
 
 
+@pytest.fixture
+def logged() -> Iterator[list[tuple[str, str]]]:
+    """What QGIS's message log gets: text and tag."""
+    messages: list[tuple[str, str]] = []
+
+    def keep(text: str, tag: str, _level: Any) -> None:
+        messages.append((text, tag))
+
+    log = QgsApplication.messageLog()
+    log.messageReceived.connect(keep)
+    yield messages
+    # QGIS's log outlives the test, and would call what is gone.
+    log.messageReceived.disconnect(keep)
+
+
 def test_what_a_run_teaches_is_learned_lesson_by_lesson(
-    fake_engine: FakeEngine, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+    fake_engine: FakeEngine, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, logged: list[tuple[str, str]]
 ) -> None:
-    learned, logged = [], []
+    learned: list[str] = []
     monkeypatch.setattr(enhance_module, "learn_download_from", lambda *_arguments: learned.append("download"))
     monkeypatch.setattr(enhance_module, "learn_from", lambda *_arguments: learned.append("work"))
-    QgsApplication.messageLog().messageReceived.connect(lambda text, tag, _level: logged.append((text, tag)))
     carry_out(make_plan())
     assert learned == ["download", "work"]
     assert logged == []
@@ -201,12 +216,16 @@ def test_what_a_run_teaches_is_learned_lesson_by_lesson(
     ("failing", "other"), [("learn_download_from", "learn_from"), ("learn_from", "learn_download_from")]
 )
 def test_a_lesson_that_fails_is_logged_and_the_other_one_is_learned(
-    fake_engine: FakeEngine, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, failing: str, other: str
+    fake_engine: FakeEngine,
+    make_plan: MakePlan,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: list[tuple[str, str]],
+    failing: str,
+    other: str,
 ) -> None:
-    learned, logged = [], []
+    learned: list[str] = []
     monkeypatch.setattr(enhance_module, failing, lambda *_arguments: {}["surprise"])
     monkeypatch.setattr(enhance_module, other, lambda *_arguments: learned.append(other))
-    QgsApplication.messageLog().messageReceived.connect(lambda text, tag, _level: logged.append((text, tag)))
     plan = make_plan()
     carry_out(plan)
     assert plan.output.exists()
