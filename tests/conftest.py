@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,26 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # "python -m pytest" puts the checkout on the path, where its folder processing/ would hide QGIS's module of that name.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+
+
+EXIT_STATUS = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[EXIT_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End here where QGIS was in the process, with the tests' own verdict.
+
+    Python takes QGIS's bindings apart in no particular order when it ends, and has crashed at that after every test had
+    passed. QGIS itself never ends so.
+    """
+    if "qgis.core" in sys.modules and EXIT_STATUS in config.stash:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[EXIT_STATUS])
 
 
 @pytest.fixture(autouse=True)
