@@ -8,6 +8,8 @@ from typing import Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsLayerTreeLayer,
+    QgsLayerTreeNode,
     QgsMapLayer,
     QgsProject,
     QgsRasterLayer,
@@ -21,18 +23,21 @@ from .plan import EnhancePlan
 _BAND_ATTRIBUTES = ("band", "grayBand", "redBand", "greenBand", "blueBand")
 # How QGIS shows what a map server sends: as it is. A file with the same colours needs a renderer of bands.
 _PICTURE_RENDERER = "singlebandcolordata"
+# Says of a result whose it is.
+_SOURCE_PROPERTY = "headland/source_layer"
 _STYLE_CATEGORIES = QgsMapLayer.StyleCategory.Symbology | QgsMapLayer.StyleCategory.Rendering
 
 
 def add_result(plan: EnhancePlan, output: Path, project: QgsProject) -> QgsRasterLayer:
     """Add ``output`` to ``project`` and return its layer. On the main thread.
 
-    It lies directly above the source layer, in whatever group that is, and looks like it. If the source layer is
-    gone, it lies on top of everything in QGIS's default style.
+    It lies directly above the source layer and its earlier results, in whatever group that is, and looks like it. If
+    the source layer is gone, it lies on top of everything in QGIS's default style.
     """
     found = project.mapLayer(plan.source_layer_id)
     source = found if isinstance(found, QgsRasterLayer) else None
     layer = open_result(plan, output, source)
+    layer.setCustomProperty(_SOURCE_PROPERTY, plan.source_layer_id)
     project.addMapLayer(layer, False)
     root = project.layerTreeRoot()
     node = root.findLayer(source.id()) if source is not None else None
@@ -40,8 +45,18 @@ def add_result(plan: EnhancePlan, output: Path, project: QgsProject) -> QgsRaste
         root.insertLayer(0, layer)
     else:
         group = node.parent()
-        group.insertLayer(group.children().index(node), layer)
+        siblings = group.children()
+        place = siblings.index(node)
+        # Below an earlier result of the same ground nobody would see it.
+        while place and _is_result_of(siblings[place - 1], plan.source_layer_id):
+            place -= 1
+        group.insertLayer(place, layer)
     return layer
+
+
+def _is_result_of(node: QgsLayerTreeNode, source_layer_id: str) -> bool:
+    layer = node.layer() if isinstance(node, QgsLayerTreeLayer) else None
+    return layer is not None and layer.customProperty(_SOURCE_PROPERTY) == source_layer_id
 
 
 def open_result(plan: EnhancePlan, output: Path, source: Optional[QgsRasterLayer]) -> QgsRasterLayer:

@@ -309,6 +309,8 @@ class EnhanceDock(QgsDockWidget):
 
     def _on_finished(self, result: EnhanceResult, layer_id: str) -> None:
         self._show_running(is_running=False)
+        # The next extent must not take this one's file, whose layer is open now.
+        self.output_box.setFilePath("")
         # The run has taught something about the next one.
         self._check_timer.start()
         self.result_panel.show_result(result, layer_id)

@@ -101,6 +101,21 @@ def test_it_lies_directly_above_its_source_in_the_same_group(
     assert node.isVisible()
 
 
+def test_a_later_result_of_the_same_source_lies_above_the_earlier_one(
+    make_layer: MakeLayer, enhanced: Enhanced, project: QgsProject
+) -> None:
+    root = project.layerTreeRoot()
+    for name in ("above", "Fields"):
+        layer = make_layer(name=name)
+        project.addMapLayer(layer, False)
+        root.addLayer(layer)
+    source = project.mapLayersByName("Fields")[0]
+    first = enhanced(source)
+    first.setName("first")
+    enhanced(source)
+    assert names_from_the_top(root) == ["above", "Fields (enhanced ×2)", "first", "Fields"]
+
+
 def test_size_extent_crs_type_and_nodata_are_right(
     make_layer: MakeLayer, enhanced: Enhanced, project: QgsProject
 ) -> None:

@@ -211,6 +211,23 @@ def test_a_failure_is_told_in_one_sentence_and_the_next_click_works(
 
 
 @pytest.mark.usefixtures("fake_engine")
+def test_the_next_run_does_not_write_over_the_last_ones_file(
+    dock: EnhanceDock, add_layer: AddLayer, project: QgsProject, folder: Path, qtbot: QtBot
+) -> None:
+    add_layer()
+    dock.output_box.setFilePath(str(folder / "first.tif"))
+    start(dock, qtbot)
+    wait_for_end(dock, qtbot)
+    assert (folder / "first.tif").exists()
+    assert dock.request().output is None
+    written = (folder / "first.tif").stat().st_mtime_ns
+    start(dock, qtbot)
+    wait_for_end(dock, qtbot)
+    assert len(project.mapLayers()) == 3
+    assert (folder / "first.tif").stat().st_mtime_ns == written
+
+
+@pytest.mark.usefixtures("fake_engine")
 def test_a_result_for_a_project_that_was_closed_is_kept_and_can_be_added(
     dock: EnhanceDock, add_layer: AddLayer, project: QgsProject, window: Window, folder: Path, qtbot: QtBot
 ) -> None:
