@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from ..engine.job import Sensor
 from .plan import EnhancePlan
 from .raster_source import RasterUri
 
-PROGRAM = "qgis_process"
+# Debian's qgis_process is a script that, in 3.22, hands on an option that the program does not know.
+PROGRAMS = ("qgis_process.bin", "qgis_process")
 ALGORITHM = "headland:enhanceextent"
 # In place of a temporary file, whose name means nothing later.
 OUTPUT_NAME = "enhanced.tif"
@@ -33,7 +35,8 @@ def command_for(plan: EnhancePlan, *, for_windows: bool = sys.platform == "win32
         NoCommand: if the layer is more than a file's name can say.
     """
     source = _named_file(plan)
-    words = [PROGRAM, "run", ALGORITHM, *(f"--{name}={value}" for name, value in _parameters(plan, source).items())]
+    program = next((name for name in PROGRAMS if not for_windows and shutil.which(name)), PROGRAMS[-1])
+    words = [program, "run", ALGORITHM, *(f"--{name}={value}" for name, value in _parameters(plan, source).items())]
     return subprocess.list2cmdline(words) if for_windows else shlex.join(words)
 
 

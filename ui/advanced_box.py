@@ -47,7 +47,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box = ReadableFileWidget(tr("Headland’s own"))
         self.model_box.setFilter("ONNX (*.onnx)")
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
-        self.cloud_box = QCheckBox()
+        self.cloud_box = QCheckBox(tr("Cloud-optimised"))
         self.cache_row = CacheRow()
         self.cache_limit_box = CacheLimitBox()
         self._lay_out()
@@ -145,7 +145,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
                 tr("A Decrappify model of your own; empty for the one that comes with Headland"),
             ),
             (
-                tr("&Cloud"),
+                tr("&Format"),
                 self.cloud_box,
                 tr("Write a cloud-optimised GeoTIFF, which web maps and cloud storage read well"),
             ),

@@ -66,10 +66,13 @@ def test_it_gives_the_same_pixels(scene: Path, folder: Path, environment: dict[s
     expected = gdal.Open(str(plan.output)).ReadAsArray()
     plan.output.unlink()
     command = command_for(plan, for_windows=False)
-    program = shutil.which("qgis_process.bin") or shutil.which("qgis_process")
+    words = shlex.split(command)
+    program = shutil.which(words[0])
+    assert program
     subprocess.run([program, "plugins", "enable", "headland"], env=environment, check=True, capture_output=True)
-    words = [program, *shlex.split(command)[1:]]
-    run = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [program, *words[1:]], env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     result = gdal.Open(str(plan.output))
     assert result.GetGeoTransform() == plan.output_grid.geotransform
