@@ -31,6 +31,7 @@ def peak_bytes(process: str) -> int:
 
 def worker_peak_bytes(folder: Path, rows_px: int) -> int:
     """Return the worker's on an extent of so many rows, in tiles of the same size."""
+    folder.mkdir()
     numbers = np.random.default_rng(0).integers(500, 3000, (2, rows_px, 224)).astype(np.uint16)
     np.save(folder / INPUT_FILE, numbers)
     np.save(folder / VALID_FILE, np.ones(numbers.shape, bool))
@@ -51,9 +52,12 @@ def worker_peak_bytes(folder: Path, rows_px: int) -> int:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_extent(tmp_path: Path) -> None:
-    small, large = (worker_peak_bytes(tmp_path, rows_px) for rows_px in (3 * 224, 12 * 224))
-    # Input, mask and output of the larger one are 22 MB more.
-    assert large - small < 12 * MEGABYTE
+    # How the heap falls to pieces is chance, up to some 20 MB on a busy machine, and only ever adds.
+    small, large = (
+        min(worker_peak_bytes(tmp_path / f"{tiles} {n}", tiles * 224) for n in range(2)) for tiles in (3, 24)
+    )
+    # Input, mask and output of the larger one are 51 MB more.
+    assert large - small < 25 * MEGABYTE
 
 
 def test_a_network_that_runs_again_takes_no_more_than_the_first_time() -> None:
