@@ -23,7 +23,7 @@ from .plan import EnhancePlan
 _BAND_ATTRIBUTES = ("band", "grayBand", "redBand", "greenBand", "blueBand")
 # How QGIS shows what a map server sends: as it is. A file with the same colours needs a renderer of bands.
 _PICTURE_RENDERER = "singlebandcolordata"
-# Says of a result whose it is.
+# Of a result: the id of its source layer.
 _SOURCE_PROPERTY = "headland/source_layer"
 _STYLE_CATEGORIES = QgsMapLayer.StyleCategory.Symbology | QgsMapLayer.StyleCategory.Rendering
 
@@ -54,9 +54,14 @@ def add_result(plan: EnhancePlan, output: Path, project: QgsProject) -> QgsRaste
     return layer
 
 
+def source_id_of(layer: QgsMapLayer) -> str:
+    """Return the id of the layer that ``layer`` is an enhanced copy of, "" if it is none."""
+    return str(layer.customProperty(_SOURCE_PROPERTY, ""))
+
+
 def _is_result_of(node: QgsLayerTreeNode, source_layer_id: str) -> bool:
     layer = node.layer() if isinstance(node, QgsLayerTreeLayer) else None
-    return layer is not None and layer.customProperty(_SOURCE_PROPERTY) == source_layer_id
+    return layer is not None and source_id_of(layer) == source_layer_id
 
 
 def open_result(plan: EnhancePlan, output: Path, source: Optional[QgsRasterLayer]) -> QgsRasterLayer:

@@ -100,15 +100,16 @@ class _TileLoop:
         self._groups = band_groups(scene.bands)
         self._rest: Rest | None = None
         self._filled: list[TileWindow] = []
+        self._may_be_shortened = False
 
     def run(self) -> Stopped | None:
-        """Fill the output; return what came of it if the job was to finish early, None if it ran to its end."""
+        """Fill the output; return what came of it if it is not what the whole job would have given."""
         for number, window in enumerate(self._tiles):
             if self._progress.is_to_finish():
                 self._stop(number)
             self._run_tile(number, window)
-        # Asked for in the last tile, it may have shortened that one.
-        return what_came(self._filled, self._tiles, self._rest) if self._progress.is_to_finish() else None
+        is_early = bool(self._filled) or self._may_be_shortened
+        return what_came(self._filled, self._tiles, self._rest) if is_early else None
 
     def _stop(self, number: int) -> None:
         """Make no tile from this one on by the method."""
@@ -162,8 +163,10 @@ class _TileLoop:
             if self._progress.is_to_finish() and is_out_of_memory(error):
                 return None
             raise
-        # One that was ended early is not what the next run is to have.
-        if self._plan.cache.is_on and not self._progress.is_to_finish():
+        if self._progress.is_to_finish():
+            # One that was ended early is not what the next run is to have.
+            self._may_be_shortened = True
+        elif self._plan.cache.is_on:
             with self._progress.timed("cache"):
                 self._plan.cache.keep(self._scene, part.window, part.bands, estimate)
         return estimate

@@ -9,6 +9,7 @@ from qgis.gui import QgsMapCanvas, QgsMapTool
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
+from ..bridge.result_layer import source_id_of
 from .choices import tr
 from .compare_tool import CompareTool
 
@@ -21,7 +22,7 @@ class CompareBox(QWidget):
     def __init__(self, canvas: QgsMapCanvas, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)
         self._canvas = canvas
-        self._layer_id = ""
+        self._layer_id = self._source_id = ""
         self._tool = CompareTool(canvas)
         self._earlier_tool: Optional[QgsMapTool] = None
         self.swipe_button = QPushButton(tr("Compare"))
@@ -36,6 +37,8 @@ class CompareBox(QWidget):
         self.slider.setPageStep(10)
         self.slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.slider.setAccessibleName(tr("Strength"))
+        # A click on it must not take the keys from the map, where F is held.
+        self.slider.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.slider.setToolTip(
             tr("How much of the result is mixed with the source on the map; the file stays as it is")
         )
@@ -66,6 +69,7 @@ class CompareBox(QWidget):
         """Compare ``layer`` from now on; None for nothing."""
         self.swipe_button.setChecked(False)
         self._layer_id = "" if layer is None else layer.id()
+        self._source_id = "" if layer is None else source_id_of(layer)
         self.setEnabled(layer is not None)
         self.slider.blockSignals(True)
         self.slider.setValue(FULL if layer is None else round(FULL * layer.opacity()))
@@ -103,7 +107,7 @@ class CompareBox(QWidget):
             layer.triggerRepaint()
 
     def _on_layers_removed(self, layer_ids: list[str]) -> None:
-        if self._layer_id in layer_ids:
+        if {self._layer_id, self._source_id} & set(layer_ids):
             self.show_for(None)
 
     def _say_strength(self) -> None:

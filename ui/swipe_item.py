@@ -1,4 +1,4 @@
-"""What the map would be without the result, on one side of a handle."""
+"""What the map would be without any result, on one side of a handle."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from qgis.gui import QgsMapCanvas, QgsMapCanvasItem
 from qgis.PyQt.QtCore import QPointF, QRectF, Qt, QTimer
 from qgis.PyQt.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen
 
+from ..bridge.result_layer import source_id_of
 from .choices import tr
 
 # Above the map and a preview, below rubber bands.
@@ -20,12 +21,12 @@ LABEL_MARGIN_PX = 8.0
 
 
 class SwipeItem(QgsMapCanvasItem):
-    """Draws the map without one layer to the left of a handle.
+    """Draws the map without one layer, and without all other results of Headland, to the left of a handle.
 
     Attributes:
         share: where the handle is: 0 at the left edge of the map, 1 at the right one.
         is_source_everywhere: whether the handle counts as if it were at the right edge.
-        has_picture: whether the map without the layer has been drawn for what the map shows now.
+        has_picture: whether the map without them has been drawn for what the map shows now.
     """
 
     def __init__(self, canvas: QgsMapCanvas, hidden_layer_id: str) -> None:
@@ -141,7 +142,9 @@ class SwipeItem(QgsMapCanvasItem):
         """Draw the map without the layer, in other threads."""
         self._stop_drawing()
         settings = self._canvas.mapSettings()
-        settings.setLayers([layer for layer in settings.layers() if layer.id() != self._hidden_layer_id])
+        # Another result of the same ground is no source either.
+        is_hidden = [layer.id() == self._hidden_layer_id or bool(source_id_of(layer)) for layer in settings.layers()]
+        settings.setLayers([layer for layer, hidden in zip(settings.layers(), is_hidden) if not hidden])
         job = QgsMapRendererParallelJob(settings)
         # Whoever drops a job that is at work waits for it, and in its own signal nobody may delete it: the canvas keeps
         # it, finished or cancelled, until it is over.

@@ -6,78 +6,24 @@ import resource
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from osgeo import gdal, osr
 
 from headland.bridge import raster_sink
 from headland.bridge.raster_sink import ResultDescription, ResultUnwritable, staged_geotiff
-from headland.bridge.raster_source import BandInfo, RasterInfo, RasterUri, describe
+from headland.bridge.raster_source import BandInfo, RasterUri, describe
 from headland.engine.array_file import open_array
 from headland.engine.grid import Grid, Window
 from headland.tests.support.fixtures import MakeRaster
 from headland.tests.support.rasters import CUSTOM_CRS, ODD_CRS, read_nodata, read_raster, read_valid
+from headland.tests.support.results import Change, Write, describe_result, enlarged, wkt_of
 
 BAND = (BandInfo(1, "", "uint16", None, None, None, "", gdal.GCI_GrayIndex, is_paletted=False, metadata=()),)
-Write = Callable[..., Path]
-Change = Callable[[tuple[BandInfo, ...]], tuple[BandInfo, ...]]
-
-
-def enlarged(values: NDArray[Any], scale: int = 2) -> NDArray[Any]:
-    return values.repeat(scale, axis=1).repeat(scale, axis=2)
-
-
-@pytest.fixture
-def write(folder: Path, tmp_path: Path) -> Write:
-    """Writes the raster ``source``, enlarged, as if the engine had made the given pixels of it."""
-
-    def write(
-        source: Path,
-        pixels: Optional[NDArray[Any]] = None,
-        valid: Optional[NDArray[np.bool_]] = None,
-        *,
-        scale: int = 2,
-        bands: tuple[int, ...] = (),
-        on_fraction: Callable[[float], None] = lambda _fraction: None,
-        change: Change = lambda bands: bands,
-        name: str = "ergebnis.tif",
-        crs: str = "",
-        is_cloud_optimised: bool = False,
-    ) -> Path:
-        info = describe(RasterUri(str(source)))
-        if crs:
-            info = replace(info, grid=replace(info.grid, crs_wkt=wkt_of(crs)))
-        chosen = tuple(info.bands[number - 1] for number in bands) or info.bands
-        values = read_raster(source)[[band.number - 1 for band in chosen]]
-        np.save(tmp_path / "pixels.npy", enlarged(values, scale).astype(float) if pixels is None else pixels)
-        np.save(tmp_path / "valid.npy", np.ones(values.shape, bool) if valid is None else valid)
-        output = folder / name
-        with (
-            open_array(tmp_path / "pixels.npy") as pixel_file,
-            open_array(tmp_path / "valid.npy") as valid_file,
-            staged_geotiff(output) as raster,
-        ):
-            description = replace(describe_result(info, change(chosen), scale), is_cloud_optimised=is_cloud_optimised)
-            raster.write(description, pixel_file, valid_file, on_fraction)
-            raster.publish()
-        return output
-
-    return write
-
-
-def wkt_of(crs: str) -> str:
-    reference = osr.SpatialReference()
-    reference.SetFromUserInput(crs)
-    return reference.ExportToWkt(["FORMAT=WKT2"])
-
-
-def describe_result(info: RasterInfo, bands: tuple[BandInfo, ...], scale: int) -> ResultDescription:
-    return ResultDescription(info.grid.refined(scale), bands, info.metadata, {"TIFFTAG_SOFTWARE": "Headland test"})
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "uint32", "int64", "float32", "float64"])
@@ -204,48 +150,6 @@ def test_a_result_that_may_exceed_four_gigabytes_is_a_bigtiff(make_raster: MakeR
         # Its first numbers say which of the two it is; what it holds need not be written for that.
         assert int.from_bytes(path.read_bytes()[2:4], "little") == version
         path.unlink()
-
-
-@pytest.mark.parametrize("what", [{"nodata": 0}, {}, {"dtype": "float32", "nodata": np.nan}, {"crs": ODD_CRS}])
-def test_a_cloud_optimised_one_says_and_shows_the_same_in_another_order(
-    make_raster: MakeRaster, write: Write, folder: Path, what: dict[str, Any]
-) -> None:
-    colours = [gdal.GCI_RedBand, gdal.GCI_GreenBand, gdal.GCI_BlueBand]
-    kept = {"names": ["B04", "Grün", "B02"], "scale": 0.0001, "offset": -0.1, "unit": "reflectance"}
-    source = make_raster(
-        bands=3, width_px=500, height_px=400, colours=colours, metadata={"ACQUIRED": "2024"}, **kept, **what
-    )
-    valid = np.ones((3, 400, 500), bool)
-    valid[:, 20:90, 30:200] = False
-    plain = write(source, valid=valid, name="plain.tif")
-    cloud = write(source, valid=valid, name="cloud.tif", is_cloud_optimised=True)
-    datasets = [gdal.Open(str(path)) for path in (plain, cloud)]
-    assert [dataset.GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE") for dataset in datasets] == [None, "COG"]
-    before, after = (describe(RasterUri(str(path))) for path in (plain, cloud))
-    assert repr(after.bands) == repr(before.bands), "as text, since nan is not itself"
-    assert after.metadata == before.metadata
-    assert after.grid == before.grid
-    np.testing.assert_array_equal(read_raster(cloud), read_raster(plain))
-    np.testing.assert_array_equal(read_valid(cloud), read_valid(plain))
-    reduced = [dataset.GetRasterBand(2).GetOverview(0).ReadAsArray() for dataset in datasets]
-    np.testing.assert_array_equal(reduced[1], reduced[0])
-    assert {path.name for path in folder.iterdir()} - {source.name, f"{source.name}.aux.xml"} <= {
-        *("plain.tif", "plain.tif.aux.xml", "cloud.tif", "cloud.tif.aux.xml")
-    }
-
-
-def test_cancelling_while_its_parts_are_put_in_order_leaves_nothing(
-    make_raster: MakeRaster, write: Write, folder: Path
-) -> None:
-    source = make_raster(width_px=400, height_px=300)
-
-    def stop(fraction: float) -> None:
-        if fraction > 1 - raster_sink._ORDER_SHARE:
-            raise KeyError("cancelled")
-
-    with pytest.raises(KeyError):
-        write(source, on_fraction=stop, is_cloud_optimised=True)
-    assert list(folder.iterdir()) == [source]
 
 
 def test_integers_are_rounded_and_saturate(make_raster: MakeRaster, write: Write) -> None:

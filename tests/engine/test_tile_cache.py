@@ -336,6 +336,14 @@ def test_what_is_kept_is_taken_after_a_stop_as_well(job: Job, bands: int) -> Non
     assert (result != whole).any()
 
 
+def test_a_stop_takes_nothing_from_a_job_that_is_all_kept(job: Job) -> None:
+    numbers = image()
+    whole = Run()(job, numbers)
+    stopped = Run(finish_at="Measuring")
+    assert stopped(job, numbers).tobytes() == whole.tobytes()
+    assert "stopped" not in stopped.report
+
+
 def test_after_a_stop_a_tile_of_which_some_bands_are_kept_is_made_in_one_way(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytestqt.qtbot import QtBot
 from qgis.gui import QgsMapCanvas, QgsMapToolPan, QgsMessageBar
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QAction, QDockWidget, QMainWindow, QMenu, QToolBar, QVBoxLayout, QWidget
@@ -26,6 +27,16 @@ class Window(QMainWindow):
         self.pan_tool = QgsMapToolPan(self.canvas)
         self.canvas.setMapTool(self.pan_tool)
         self.resize(900, 700)
+
+
+def wait_for_map(window: Window, qtbot: QtBot, timeout_ms: int = 20_000) -> None:
+    """Wait until the map shows what it has to show now."""
+    # What is being drawn already may be of before.
+    window.canvas.stopRendering()
+    with qtbot.waitSignal(window.canvas.mapCanvasRefreshed, timeout=timeout_ms):
+        window.canvas.refresh()
+    qtbot.waitUntil(lambda: not window.canvas.isDrawing(), timeout=timeout_ms)
+    qtbot.wait(50)
 
 
 class Interface:

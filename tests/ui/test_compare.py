@@ -10,7 +10,7 @@ from qgis.PyQt.QtGui import QColor
 
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.person import LEFT, Person
-from headland.tests.support.window import Window
+from headland.tests.support.window import Window, wait_for_map
 from headland.tests.ui.conftest import AddLayer
 from headland.ui.dock_widget import EnhanceDock
 from headland.ui.swipe_item import SwipeItem
@@ -28,15 +28,6 @@ def colours(window: Window) -> list[str]:
     picture = window.canvas.viewport().grab().toImage()
     row = int(0.7 * picture.height())
     return [QColor(picture.pixel(int(share * picture.width()), row)).name() for share in (0.2, 0.4, 0.6, 0.8)]
-
-
-def wait_for_map(window: Window, qtbot: QtBot) -> None:
-    # What is being drawn already may be of before.
-    window.canvas.stopRendering()
-    with qtbot.waitSignal(window.canvas.mapCanvasRefreshed, timeout=TIMEOUT_MS):
-        window.canvas.refresh()
-    qtbot.waitUntil(lambda: not window.canvas.isDrawing(), timeout=TIMEOUT_MS)
-    qtbot.wait(50)
 
 
 @pytest.fixture
@@ -86,6 +77,29 @@ def test_a_handle_uncovers_the_source_as_far_as_it_is_dragged(
     seen = colours(window)
     assert BLACK not in seen[:3]
     assert seen[3] == BLACK
+
+
+def test_another_result_below_is_not_shown_as_the_source(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    earlier = result.clone()
+    QgsProject.instance().addMapLayer(earlier)
+    (source,) = (layer for layer in window.canvas.layers() if layer is not result)
+    window.canvas.setLayers([result, earlier, source])
+    compare(dock, window, qtbot)
+    seen = colours(window)
+    assert BLACK not in seen[:2]
+    assert seen[2:] == [BLACK] * 2
+
+
+def test_without_its_source_there_is_nothing_to_compare(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    compare(dock, window, qtbot)
+    (source,) = (layer for layer in window.canvas.layers() if layer is not result)
+    QgsProject.instance().removeMapLayer(source)
+    assert not dock.result_panel.compare_box.isEnabled()
+    assert swipes(window) == []
 
 
 def test_the_handle_stays_while_the_map_moves(

@@ -21,7 +21,7 @@ from qgis.PyQt.QtGui import QColor, QImage
 from headland import classFactory
 from headland.tests.support.fixtures import UseEngine
 from headland.tests.support.person import Person
-from headland.tests.support.window import Interface, Window
+from headland.tests.support.window import Interface, Window, wait_for_map
 from headland.tests.ui.conftest import AddLayer
 from headland.ui.dock_widget import EnhanceDock
 from headland.ui.preview_item import CannotLieOnMap, PreviewItem
@@ -43,15 +43,6 @@ def wait_for_picture(window: Window, qtbot: QtBot) -> PreviewItem:
     qtbot.waitUntil(lambda: any(item.image is not None for item in previews(window)), timeout=TIMEOUT_MS)
     (item,) = previews(window)
     return item
-
-
-def wait_for_map(window: Window, qtbot: QtBot) -> None:
-    # What is being drawn already may be of before.
-    window.canvas.stopRendering()
-    with qtbot.waitSignal(window.canvas.mapCanvasRefreshed, timeout=TIMEOUT_MS):
-        window.canvas.refresh()
-    qtbot.waitUntil(lambda: not window.canvas.isDrawing(), timeout=TIMEOUT_MS)
-    qtbot.wait(50)
 
 
 def colour_at(window: Window, point: QgsPointXY) -> QColor:
