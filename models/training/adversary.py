@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-BANDS = 3
+from .sensors import BANDS
+
 SLOPE = 0.2
 
 

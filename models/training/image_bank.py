@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .imagery import TrainingImage
+from .sensors import BANDS
 
-BANDS = 3
 SINGLE_BAND_SHARE = 0.06
 """Share of crops with three times the same band: the engine shows a lone band so."""
 
