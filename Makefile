@@ -97,6 +97,10 @@ screenshots: $(STAMPS)/engine ## take pictures of the dock in a real QGIS window
 bench-sensors: setup ## compare the methods on several sensors: DATA=folder with highres/ and scenes/ OUT=file.json SCALE=2|4
 	"$(DEV)/bin/python" scripts/bench_sensors.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-sensors.json)" $(or $(SCALE),4)
 
+.PHONY: bench-stopping
+bench-stopping: setup ## does Deep Image Prior stop at the right time: DATA=folder with highres/ OUT=file.json SCALE=2|4
+	"$(DEV)/bin/python" scripts/bench_stopping.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-stopping.json)" $(or $(SCALE),4)
+
 .PHONY: bench-dip
 bench-dip: setup ## Deep Image Prior by its author's protocol: IMAGES=folder OUT=file.json SCALE=2|4|8 METHODS="fast …" REFERENCE_ITERATIONS=3
 	"$(DEV)/bin/python" scripts/bench_dip.py "$(IMAGES)" "$(or $(OUT),$(BUILD_PATH)/bench-dip.json)" --scale $(or $(SCALE),4) \

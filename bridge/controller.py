@@ -1,4 +1,4 @@
-"""One enhancement at a time, from the request to the layer on the map. Lives on the main thread."""
+"""Enhancements one after another, from the request to the layer on the map. Lives on the main thread."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import traceback
 from dataclasses import replace
 from typing import Optional
 
-from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsReferencedRectangle
-from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsReferencedRectangle, QgsTask
+from qgis.PyQt.QtCore import QCoreApplication, QObject, pyqtSignal
 from qgis.PyQt.QtGui import QImage
 
 from .enhance import EnhanceResult
-from .plan import CannotEnhance
-from .prepare import prepare
+from .plan import CannotEnhance, EnhancePlan
+from .prepare import check_room_for, prepare
 from .preview import NoPreview, PreviewPainter
 from .provenance import describe_layer
 from .quick_look import discard, quick_look_request
@@ -22,10 +22,29 @@ from .task import EnhanceTask
 
 # The worker is gone two seconds after it was cancelled; the rest is for a slow disk.
 _LONGEST_WAIT_S = 10.0
+_ENDED = (QgsTask.TaskStatus.Complete, QgsTask.TaskStatus.Terminated)
+
+
+class _Run:
+    """One enhancement, running or waiting.
+
+    Attributes:
+        refusal: why there will be no preview; "" if there will be one or none was wished for.
+        is_for_other_project: whether the project that its layer belongs to is no longer open.
+    """
+
+    def __init__(self, task: EnhanceTask, refusal: str, *, is_quick_look: bool) -> None:
+        self.task = task
+        self.refusal = refusal
+        self.is_quick_look = is_quick_look
+        self.is_for_other_project = False
 
 
 class EnhanceController(QObject):
-    """Starts, shortens and cancels the work, and adds the result to the project.
+    """Starts, shortens and cancels the work, and adds the results to the project.
+
+    One enhancement runs at a time; the others wait for it, on hold in QGIS's task manager, where each can be cancelled
+    as well. One that fails or is cancelled does not hold up the next.
 
     If the source layer was removed meanwhile, the result lies on top in QGIS's default style. If another project
     was opened, the result belongs to none of its layers: the file stands, but no layer is added and ``finished``
@@ -33,6 +52,7 @@ class EnhanceController(QObject):
 
     Signals:
         started: EnhancePlan, and why there will be no preview, "" if there will be one or none was wished for.
+        queue_changed: ``waiting`` is another one.
         previewed: QImage of the extent as far as it is done.
         progressed: phase in words, fraction done from 0 to 1.
         finished: EnhanceResult, id of the result's layer.
@@ -43,6 +63,7 @@ class EnhanceController(QObject):
     """
 
     started = pyqtSignal(object, str)
+    queue_changed = pyqtSignal()
     previewed = pyqtSignal(QImage)
     progressed = pyqtSignal(str, float)
     finished = pyqtSignal(object, str)
@@ -52,61 +73,58 @@ class EnhanceController(QObject):
 
     def __init__(self, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
-        self._task: Optional[EnhanceTask] = None
-        self._has_project_changed = self._is_quick_look = False
+        self._running: Optional[_Run] = None
+        # The task manager does not keep Python's side of a task alive.
+        self._waiting: list[_Run] = []
         QgsProject.instance().cleared.connect(self._on_project_cleared)
 
     @property
     def is_running(self) -> bool:
         """Whether work is going on."""
-        return self._task is not None
+        return self._running is not None
+
+    @property
+    def waiting(self) -> tuple[EnhancePlan, ...]:
+        """What comes next, in its order."""
+        return tuple(run.task.plan for run in self._waiting)
 
     def start(self, request: EnhanceRequest, *, has_preview: bool = False) -> None:
-        """Check ``request`` and start the work; with ``has_preview``, ``previewed`` shows how it grows.
+        """Check ``request`` and start the work, or queue it if work is going on.
+
+        Args:
+            has_preview: whether ``previewed`` is to show how it grows.
 
         Raises:
-            CannotEnhance: if something is wrong with the request, or work is going on already.
+            CannotEnhance: if something is wrong with the request, or the same is running or waiting already.
         """
-        if self._task is not None:
-            raise CannotEnhance("Headland is still at work; wait until it is done, or cancel it.")
-        plan = prepare(request, QgsProject.instance().transformContext())
-        self._has_project_changed = self._is_quick_look = False
-        painter, refusal = None, ""
-        if has_preview and request.layer is not None:
-            try:
-                painter = PreviewPainter(plan, request.layer)
-            except NoPreview as reason:
-                refusal = str(reason)
-            else:
-                plan = replace(plan, job=replace(plan.job, preview_bands=painter.bands))
-        # The task manager does not keep Python's side of a task alive.
-        self._task = EnhanceTask(plan, painter)
-        self._task.progressed.connect(self.progressed)
-        self._task.previewed.connect(self.previewed)
-        self._task.taskCompleted.connect(self._on_ended)
-        self._task.taskTerminated.connect(self._on_ended)
-        QgsApplication.taskManager().addTask(self._task)
-        self.started.emit(plan, refusal)
+        self._start(request, has_preview=has_preview, is_quick_look=False)
 
     def look(self, request: EnhanceRequest, visible: QgsReferencedRectangle) -> None:
         """Start a quick look at the middle of ``visible``: ``previewed`` shows it, and no layer comes of it.
 
         Raises:
-            CannotEnhance: as :meth:`start`, or if the layer is not to be seen.
+            CannotEnhance: as :meth:`start`, or if the layer is not to be seen, or work is going on.
         """
+        if self._running is not None:
+            raise CannotEnhance("Headland is still at work; wait until it is done, or cancel it.")
         context = QgsProject.instance().transformContext()
-        self.start(quick_look_request(request, visible, context), has_preview=True)
-        self._is_quick_look = True
+        self._start(quick_look_request(request, visible, context), has_preview=True, is_quick_look=True)
 
     def cancel(self) -> None:
-        """Ask the work to end; ``cancelled`` follows."""
-        if self._task is not None:
-            self._task.cancel()
+        """Ask the work that is going on to end; ``cancelled`` follows, and the next one starts."""
+        if self._running is not None:
+            self._running.task.cancel()
+
+    def withdraw(self, plan: EnhancePlan) -> None:
+        """Take a waiting enhancement out of the queue; one that has begun by now goes on."""
+        for run in [run for run in self._waiting if run.task.plan is plan]:
+            # A task that has not begun ends within the call.
+            run.task.cancel()
 
     def finish(self) -> None:
-        """Ask the work to end early with the best so far; ``finished`` follows."""
-        if self._task is not None:
-            self._task.finish_early()
+        """Ask the work that is going on to end early with the best so far; ``finished`` follows."""
+        if self._running is not None:
+            self._running.task.finish_early()
 
     def add(self, result: EnhanceResult) -> str:
         """Put a result onto the map of the project that is open now; return the name of its layer.
@@ -119,39 +137,117 @@ class EnhanceController(QObject):
         return str(_add(result).name())
 
     def close(self) -> None:
-        """Cancel and wait until the worker is gone; no signal follows. For the plugin's unload."""
+        """Cancel everything and wait until the worker is gone; no signal follows. For the plugin's unload."""
         QgsProject.instance().cleared.disconnect(self._on_project_cleared)
-        task, self._task = self._task, None
-        if task is None:
-            return
+        waiting, self._waiting = self._waiting, []
+        running, self._running = self._running, None
+        for run in (*waiting, *([running] if running is not None else [])):
+            self._disconnect(run.task)
+            run.task.cancel()
+        if running is not None:
+            running.task.wait_for_end(_LONGEST_WAIT_S)
+
+    def _start(self, request: EnhanceRequest, *, has_preview: bool, is_quick_look: bool) -> None:
+        plan = prepare(request, QgsProject.instance().transformContext())
+        self._check_against_queue(plan)
+        painter, refusal = None, ""
+        if has_preview and request.layer is not None:
+            try:
+                painter = PreviewPainter(plan, request.layer)
+            except NoPreview as reason:
+                refusal = str(reason)
+            else:
+                plan = replace(plan, job=replace(plan.job, preview_bands=painter.bands))
+        task = EnhanceTask(plan, painter)
+        self._connect(task)
+        # Before the task manager has it: it would start it at once.
+        task.hold()
+        self._waiting.append(_Run(task, refusal, is_quick_look=is_quick_look))
+        QgsApplication.taskManager().addTask(task)
+        if self._running is None:
+            self._start_next()
+        else:
+            self.queue_changed.emit()
+
+    def _check_against_queue(self, plan: EnhancePlan) -> None:
+        """Refuse what is running or waiting already, or would write over what that writes."""
+        for run in (*self._waiting, *([self._running] if self._running is not None else [])):
+            other = run.task.plan
+            if {plan.output, plan.report} & {other.output, other.report}:
+                raise CannotEnhance(
+                    f"{other.output.name} is what another run in the queue writes; choose another file name."
+                )
+            if _work_of(plan) == _work_of(other):
+                raise CannotEnhance(
+                    "This extent is being enhanced with these settings already; change one of them to queue another run."
+                )
+
+    def _start_next(self) -> None:
+        """Start what waits longest; what can no longer be done fails, and the next one gets its turn."""
+        while self._waiting and self._running is None:
+            run = self._waiting.pop(0)
+            self.queue_changed.emit()
+            try:
+                check_room_for(run.task.plan)
+            except CannotEnhance as problem:
+                self._disconnect(run.task)
+                run.task.cancel()
+                self.failed.emit(str(problem), "")
+                continue
+            self._running = run
+            run.task.unhold()
+            self.started.emit(run.task.plan, self._refusal_of(run))
+
+    def _refusal_of(self, run: _Run) -> str:
+        if run.is_for_other_project:
+            return QCoreApplication.translate("Headland", "No preview: the layer is in another project.")
+        return run.refusal
+
+    def _connect(self, task: EnhanceTask) -> None:
+        task.progressed.connect(self.progressed)
+        task.previewed.connect(self.previewed)
+        task.taskCompleted.connect(self._on_ended)
+        task.taskTerminated.connect(self._on_ended)
+
+    def _disconnect(self, task: EnhanceTask) -> None:
         task.progressed.disconnect(self.progressed)
         task.previewed.disconnect(self.previewed)
         task.taskCompleted.disconnect(self._on_ended)
         task.taskTerminated.disconnect(self._on_ended)
-        task.cancel()
-        task.wait_for_end(_LONGEST_WAIT_S)
 
     def _on_project_cleared(self) -> None:
-        self._has_project_changed = True
+        for run in (*self._waiting, *([self._running] if self._running is not None else [])):
+            run.is_for_other_project = True
 
     def _on_ended(self) -> None:
-        task, self._task = self._task, None
-        if task is None:
+        """Take note of the task that ended: the running one, or a waiting one that was cancelled."""
+        withdrawn = [run for run in self._waiting if run.task.status() in _ENDED]
+        if withdrawn:
+            self._waiting = [run for run in self._waiting if run not in withdrawn]
+            self.queue_changed.emit()
+        run = self._running
+        if run is None or run.task.status() not in _ENDED:
             return
-        if task.result is not None and self._is_quick_look:
+        self._running = None
+        self._tell_end(run)
+        self._start_next()
+
+    def _tell_end(self, run: _Run) -> None:
+        task = run.task
+        if task.result is not None and run.is_quick_look:
             discard(task.result)
             self.looked.emit(task.result)
         elif task.result is not None:
-            self._show(task.result)
+            self._show(task.result, is_for_other_project=run.is_for_other_project)
         elif task.failure is not None:
             self.failed.emit(task.failure.sentence, task.failure.details)
         else:
             self.cancelled.emit()
 
-    def _show(self, result: EnhanceResult) -> None:
+    def _show(self, result: EnhanceResult, *, is_for_other_project: bool) -> None:
         layer_id = ""
         try:
-            if not self._has_project_changed:
+            if not is_for_other_project:
                 layer_id = _add(result).id()
         except Exception:  # noqa: BLE001, whoever waits for a signal must get one
             sentence = f"The result is kept in {result.output}, but could not be added to the map; add it yourself."
@@ -160,8 +256,15 @@ class EnhanceController(QObject):
             self.finished.emit(result, layer_id)
 
 
+def _work_of(plan: EnhancePlan) -> tuple[object, ...]:
+    """Return what two plans have in common if they do the same, wherever they put it."""
+    job = replace(plan.job, preview_bands=())
+    return plan.source, plan.window, plan.grid, plan.bands, job, plan.is_cloud_optimised
+
+
 def _add(result: EnhanceResult) -> QgsRasterLayer:
     """Put a result onto the map, with what is known of it in its layer's metadata."""
     layer = add_result(result.plan, result.output, QgsProject.instance())
+    layer.setName(result.name)
     describe_layer(layer, result.summary)
     return layer

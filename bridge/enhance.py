@@ -73,6 +73,11 @@ class EnhanceResult:
     summary: dict[str, Any]
 
     @property
+    def name(self) -> str:
+        """What the result is called in the layer tree: one that was stopped early is not what its settings promise."""
+        return self.plan.result_name[:-1] + ", stopped)" if "stopped" in self.summary else self.plan.result_name
+
+    @property
     def output(self) -> Path:
         """The GeoTIFF."""
         return self.plan.output

@@ -39,6 +39,7 @@ class EnhancePlan:
         report: where the JSON report goes.
         is_cloud_optimised: whether the GeoTIFF is to be one.
         is_extent_clipped: whether the wished-for extent reaches beyond the layer by a pixel or more.
+        cautions: sentences on what speaks against enhancing this layer, though nothing forbids it.
         has_layer_overrides: whether the user said otherwise in QGIS than the file does: of nodata, or of the CRS.
     """
 
@@ -56,12 +57,18 @@ class EnhancePlan:
     report: Path
     is_cloud_optimised: bool = False
     is_extent_clipped: bool = False
+    cautions: tuple[str, ...] = ()
     has_layer_overrides: bool = False
 
     @property
     def output_grid(self) -> Grid:
         """Where the result's pixels lie."""
         return self.grid.part(self.window).refined(self.job.scale)
+
+    @property
+    def title(self) -> str:
+        """What is enhanced and how large it is, to be told from other plans in a list."""
+        return f"{self.source_name}, {self.window.width_px} × {self.window.height_px} px, ×{self.job.scale}"
 
     @property
     def result_name(self) -> str:

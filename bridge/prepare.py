@@ -34,13 +34,14 @@ from .compat import gdal_wkt
 from .destination import check_room, choose_output, choose_report
 from .estimating import disk_needs
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
+from .provenance import NATURE, NATURE_ITEM
 from .raster_source import BandInfo, ExcludedRange, Metadata, RasterInfo, RasterUri, SourceUnreadable, describe
 from .request import EnhanceRequest
 from .tile_cache import cache_limit_bytes
 from .web_grid import check_resolution, default_resolution, is_web_layer, web_grid
 from .web_source import PICTURE_TYPES, WEB_BANDS, WebSource
 
-__all__ = ["CannotEnhance", "EngineMissing", "EnhancePlan", "checked_layer", "prepare"]
+__all__ = ["CannotEnhance", "EngineMissing", "EnhancePlan", "check_room_for", "checked_layer", "prepare"]
 
 SMALLEST_SIDE_PX = 16
 
@@ -68,12 +69,11 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         )
     output = choose_output(request.output, raster.files)
     report = choose_report(request.report, output, raster.files)
-    _check_disk(raster.window, raster.bands, request, output)
     try:
         python = engine_python()
     except EnvironmentMissing as error:
         raise EngineMissing(str(error)) from error
-    return EnhancePlan(
+    plan = EnhancePlan(
         source=raster.source,
         source_layer_id=layer.id(),
         source_name=layer.name(),
@@ -89,8 +89,24 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None
         and _reaches_beyond(_bounds(layer, request.extent, transform_context), layer, raster.grid),
+        cautions=_cautions(raster),
         has_layer_overrides=raster.has_layer_overrides,
     )
+    check_room_for(plan)
+    return plan
+
+
+def check_room_for(plan: EnhancePlan) -> None:
+    """Check the room for job folder and result: nothing else bounds how large a result can be.
+
+    Raises:
+        CannotEnhance: if there is too little.
+    """
+    needs = disk_needs(plan.window, plan.bands, plan.job.scale, is_cloud_optimised=plan.is_cloud_optimised)
+    grid = plan.output_grid
+    what = f"A result of {grid.width_px} × {grid.height_px} pixels in {len(plan.bands)} bands"
+    folders = [(Path(tempfile.gettempdir()), needs.job_folder_bytes), (plan.output.parent, needs.result_bytes)]
+    check_room(what, folders)
 
 
 @dataclass(frozen=True)
@@ -104,6 +120,15 @@ class _Raster:
     metadata: Metadata = ()
     files: tuple[Path, ...] = ()
     has_layer_overrides: bool = False
+
+
+def _cautions(raster: _Raster) -> tuple[str, ...]:
+    items = dict(item for _domain, domain_items in raster.metadata for item in domain_items)
+    if items.get(NATURE_ITEM) == NATURE:
+        return (
+            "This layer is enhanced already: what Headland inferred would be taken for measured; choose its source.",
+        )
+    return ()
 
 
 def _file_raster(
@@ -388,11 +413,3 @@ def _pixel_size_m(
     except QgsCsException:
         return None
     return sizes if all(math.isfinite(size) and size > 0 for size in sizes) else None
-
-
-def _check_disk(window: Window, bands: tuple[BandInfo, ...], request: EnhanceRequest, output: Path) -> None:
-    """Check the room for job folder and result: nothing else bounds how large a result can be."""
-    needs = disk_needs(window, bands, request.scale, is_cloud_optimised=request.is_cloud_optimised)
-    size = f"{window.width_px * request.scale} × {window.height_px * request.scale} pixels"
-    what = f"A result of {size} in {len(bands)} bands"
-    check_room(what, [(Path(tempfile.gettempdir()), needs.job_folder_bytes), (output.parent, needs.result_bytes)])

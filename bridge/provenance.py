@@ -11,6 +11,7 @@ from ..engine.events import Started
 from .plan import EnhancePlan
 from .version import headland_version
 
+NATURE_ITEM = "HEADLAND_NATURE"
 NATURE = "enhanced, not measured"
 
 
@@ -26,7 +27,7 @@ def tiff_items(plan: EnhancePlan, started: Optional[Started], worker_report: dic
     items = {
         "TIFFTAG_SOFTWARE": f"Headland {headland_version()}",
         "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, enhanced x{job.scale} ({NATURE})",
-        "HEADLAND_NATURE": NATURE,
+        NATURE_ITEM: NATURE,
         "HEADLAND_INPUT": str(plan.source),
         "HEADLAND_WINDOW": f"{window.column_px},{window.row_px},{window.width_px},{window.height_px}",
         "HEADLAND_BANDS": ",".join(str(band.number) for band in plan.bands),

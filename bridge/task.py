@@ -30,7 +30,7 @@ class EnhanceTask(QgsTask):
     previewed = pyqtSignal(QImage)
 
     def __init__(self, plan: EnhancePlan, painter: Optional[PreviewPainter] = None) -> None:
-        super().__init__(f"Enhance {plan.source_name}", QgsTask.Flag.CanCancel)
+        super().__init__(f"Enhance {plan.title}", QgsTask.Flag.CanCancel)
         self.plan = plan
         self.result: Optional[EnhanceResult] = None
         self.failure: Optional[EnhanceFailed] = None

@@ -194,6 +194,8 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             self._plan = prepare(request, context.transformContext())
         except CannotEnhance as error:
             raise QgsProcessingException(str(error)) from error
+        for caution in self._plan.cautions:
+            feedback.pushWarning(caution)
         if self._plan.is_extent_clipped:
             window = self._plan.window
             feedback.pushWarning(

@@ -128,6 +128,13 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.bands_box.blockSignals(False)
         self.changed.emit()
 
+    def choose_bands(self, numbers: tuple[int, ...]) -> None:
+        """Tick the bands with these 1-based numbers, as far as the layer has them."""
+        for row in range(self.bands_box.count()):
+            is_wished = self.bands_box.itemData(row) in numbers
+            state = Qt.CheckState.Checked if is_wished else Qt.CheckState.Unchecked
+            self.bands_box.setItemCheckState(row, state)
+
     def _lay_out(self) -> None:
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)

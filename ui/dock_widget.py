@@ -33,11 +33,13 @@ from . import messages
 from .advanced_box import AdvancedBox
 from .choice_box import ChoiceBox
 from .choices import methods, tr
-from .extent_row import ExtentRow
+from .extent_row import ExtentChoice, ExtentRow, ExtentSource
 from .file_widget import ReadableFileWidget
+from .last_choices import choices_of_project, choices_of_user, remember
 from .live_preview import LivePreview
 from .notice import Notice
 from .optional_row import OptionalRow
+from .queue_box import QueueBox
 from .quick_look_button import QuickLookButton
 from .resolution_box import ResolutionBox
 from .result_panel import ResultPanel
@@ -78,6 +80,8 @@ class EnhanceDock(QgsDockWidget):
         self._shown_layer_id = ""
         self._follow_layer()
         self._suggest_layer([canvas.currentLayer(), *QgsProject.instance().mapLayers().values()])
+        self._recall_choices_of_user()
+        self._recall_choices_of_project()
 
     def request(self) -> EnhanceRequest:
         """Return what the controls ask for."""
@@ -108,6 +112,8 @@ class EnhanceDock(QgsDockWidget):
         self.resolution_box.release()
         QgsProject.instance().crsChanged.disconnect(self._check_timer.start)
         QgsProject.instance().layersAdded.disconnect(self._suggest_layer)
+        QgsProject.instance().readProject.disconnect(self._recall_choices_of_project)
+        QgsProject.instance().cleared.disconnect(self._forget_place)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802, Qt's name
         """Follow the theme."""
@@ -143,10 +149,11 @@ class EnhanceDock(QgsDockWidget):
         self.size_label = WrappingLabel()
         self.estimate_label = WrappingLabel()
         self.notice = Notice()
-        self.enhance_button = QPushButton(QIcon(str(ICON_FILE)), tr("Enhance extent"))
+        self.enhance_button = QPushButton(QIcon(str(ICON_FILE)), "")
         self.enhance_button.setDefault(True)
         self.look_button = QuickLookButton(self._controller, self.live_preview)
         self.run_box = RunBox(self._controller, self.live_preview, BUTTON_HEIGHT_PX)
+        self.queue_box = QueueBox(self._controller)
         self.phase_label, self.progress_bar = self.run_box.phase_label, self.run_box.progress_bar
         self.cancel_button = self.run_box.cancel_button
         for button in (self.enhance_button, self.look_button):
@@ -168,7 +175,6 @@ class EnhanceDock(QgsDockWidget):
                 tr("What it takes on this computer; every finished run makes the next estimate better"),
             ),
             (self.output_box, tr("Save to"), tr("Where the GeoTIFF goes; empty for a temporary file")),
-            (self.enhance_button, tr("Enhance extent"), tr("Make a sharper copy of the extent and add it to the map")),
         )
         for widget, name, tip in tips:
             widget.setAccessibleName(name)
@@ -202,14 +208,13 @@ class EnhanceDock(QgsDockWidget):
         scroll_area.setFrameShape(QFrame.Shape.NoFrame)
         scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll_area.setWidget(settings)
-        self._settings = settings
 
         buttons = QHBoxLayout()
         buttons.addWidget(self.enhance_button, 1)
         buttons.addWidget(self.look_button)
         bottom = QVBoxLayout()
         bottom.setContentsMargins(9, 0, 9, 9)
-        for widget in (self.notice, self.run_box):
+        for widget in (self.notice, self.run_box, self.queue_box):
             bottom.addWidget(widget)
         bottom.addLayout(buttons)
 
@@ -219,7 +224,7 @@ class EnhanceDock(QgsDockWidget):
         layout.addWidget(scroll_area, 1)
         layout.addLayout(bottom)
         self.setWidget(body)
-        self._show_running(is_running=False)
+        self._show_running()
 
     def _connect(self) -> None:
         self._check_timer.timeout.connect(self._check)
@@ -236,8 +241,11 @@ class EnhanceDock(QgsDockWidget):
         self.advanced_box.preset_row.save_wanted.connect(self._save_preset)
         QgsProject.instance().crsChanged.connect(self._check_timer.start)
         QgsProject.instance().layersAdded.connect(self._suggest_layer)
+        QgsProject.instance().readProject.connect(self._recall_choices_of_project)
+        QgsProject.instance().cleared.connect(self._forget_place)
         self.enhance_button.clicked.connect(self._start)
         self.look_button.wanted.connect(self._look)
+        self._controller.started.connect(self._show_running)
         self._controller.finished.connect(self._on_finished)
         self._controller.looked.connect(self._on_looked)
         self._controller.failed.connect(self._on_failed)
@@ -274,29 +282,52 @@ class EnhanceDock(QgsDockWidget):
         self.advanced_box.take_over(request)
         self._check_timer.start()
 
+    def _recall_choices_of_user(self) -> None:
+        request = choices_of_user()
+        if request is not None:
+            self._take_over(request)
+
+    def _recall_choices_of_project(self) -> None:
+        choices = choices_of_project(QgsProject.instance())
+        if choices is None:
+            return
+        self._take_over(choices.request)
+        self.extent_row.choose(choices.extent)
+        layer = QgsProject.instance().mapLayer(choices.layer_id)
+        if layer is not None:
+            self.layer_box.setLayer(layer)
+            self.advanced_box.choose_bands(choices.request.bands)
+
+    def _forget_place(self) -> None:
+        """Let go of a rectangle in a project that was closed."""
+        if self.extent_row.choice.extent is not None:
+            self.extent_row.choose(ExtentChoice(ExtentSource.CANVAS))
+
     def _save_preset(self) -> None:
         self.advanced_box.preset_row.save(self.request())
 
     def _check(self) -> None:
         """Say what a click would give, or what stands in its way."""
-        if self._controller.is_running:
-            return
         try:
             plan = prepare(self.request(), QgsProject.instance().transformContext())
         except CannotEnhance as problem:
             self._show_problem(str(problem))
         else:
             self._show_problem("")
+            self.notice.say(" ".join(plan.cautions))
             self.size_label.setText(_size(plan))
             self.estimate_label.setText(in_words(estimate_plan(plan)))
 
     def _start(self) -> None:
+        request = self.request()
         try:
-            self._controller.start(self.request(), has_preview=True)
+            self._controller.start(request, has_preview=True)
         except CannotEnhance as problem:
-            self._show_problem(str(problem))
+            # It may be due to what is at work, so the button stays usable.
+            self.notice.say(str(problem))
             return
-        self._show_running(is_running=True)
+        self.notice.say("")
+        remember(request, self.extent_row.choice, QgsProject.instance())
 
     def _look(self) -> None:
         visible = QgsReferencedRectangle(self._canvas.extent(), self._canvas.mapSettings().destinationCrs())
@@ -304,13 +335,12 @@ class EnhanceDock(QgsDockWidget):
             self._controller.look(self.request(), visible)
         except CannotEnhance as problem:
             self.notice.say(str(problem))
-        else:
-            self._show_running(is_running=True)
 
     def _on_finished(self, result: EnhanceResult, layer_id: str) -> None:
-        self._show_running(is_running=False)
-        # The next extent must not take this one's file, whose layer is open now.
-        self.output_box.setFilePath("")
+        self._show_running()
+        if self.request().output == result.output:
+            # The next extent must not take this one's file, whose layer is open now.
+            self.output_box.setFilePath("")
         # The run has taught something about the next one.
         self._check_timer.start()
         self.result_panel.show_result(result, layer_id)
@@ -321,7 +351,7 @@ class EnhanceDock(QgsDockWidget):
             messages.say_done(self._message_bar, layer.name(), result.summary)
 
     def _on_looked(self) -> None:
-        self._show_running(is_running=False)
+        self._show_running()
         self._check_timer.start()
 
     def _add(self, result: EnhanceResult) -> None:
@@ -331,22 +361,30 @@ class EnhanceDock(QgsDockWidget):
             messages.say_failed(self._message_bar, str(problem), "")
 
     def _on_failed(self, sentence: str, details: str) -> None:
-        self._show_running(is_running=False)
+        self._show_running()
+        # There until something else is chosen: the message bar cuts long sentences, and is soon closed.
+        self.notice.say(sentence)
         messages.say_failed(self._message_bar, sentence, details)
 
     def _on_cancelled(self) -> None:
-        self._show_running(is_running=False)
+        self._show_running()
         messages.say_cancelled(self._message_bar)
 
-    def _show_running(self, *, is_running: bool) -> None:
-        self._settings.setEnabled(not is_running)
+    def _show_running(self) -> None:
+        is_running = self._controller.is_running
         if is_running:
             self.run_box.begin()
         else:
             self.run_box.end()
-        self.enhance_button.setVisible(not is_running)
+        name, tip = (
+            (tr("Add to the queue"), tr("Enhance this extent, too, once what is at work is done"))
+            if is_running
+            else (tr("Enhance extent"), tr("Make a sharper copy of the extent and add it to the map"))
+        )
+        self.enhance_button.setText(name)
+        self.enhance_button.setAccessibleName(name)
+        self.enhance_button.setToolTip(tip)
         self.look_button.setVisible(not is_running)
-        self.notice.setVisible(not is_running and bool(self.notice.sentence))
         self.advanced_box.cache_row.refresh()
 
     def _show_problem(self, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Optional
 
@@ -24,16 +25,33 @@ class ExtentSource(Enum):
     OTHER_LAYER = QT_TRANSLATE_NOOP("Headland", "Another layer")
 
 
+@dataclass(frozen=True)
+class ExtentChoice:
+    """What was chosen.
+
+    Attributes:
+        extent: the rectangle, which only a drawn one and another layer's have.
+        name: the other layer's.
+    """
+
+    source: ExtentSource
+    extent: Optional[QgsReferencedRectangle] = None
+    name: str = ""
+
+
 class ExtentRow(QWidget):
-    """Holds the extent. ``changed`` follows the map while the extent is what the map shows."""
+    """Holds the extent. ``changed`` follows the map while the extent is what the map shows.
+
+    Attributes:
+        choice: what is chosen.
+    """
 
     changed = pyqtSignal()
 
     def __init__(self, canvas: QgsMapCanvas, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)
         self._canvas = canvas
-        self._source = ExtentSource.CANVAS
-        self._fixed: Optional[QgsReferencedRectangle] = None
+        self.choice = ExtentChoice(ExtentSource.CANVAS)
         self._tool: Optional[DrawTool] = None
         self._earlier_tool: Optional[QgsMapTool] = None
 
@@ -52,22 +70,20 @@ class ExtentRow(QWidget):
 
         self._menu.aboutToShow.connect(self._fill_menu)
         self._canvas.extentsChanged.connect(self._on_canvas_moved)
-        self._show(tr(self._source.value))
+        self._show(tr(self.choice.source.value))
 
     @property
     def extent(self) -> Optional[QgsReferencedRectangle]:
         """The chosen rectangle; None for the whole layer."""
-        if self._source is ExtentSource.CANVAS:
+        if self.choice.source is ExtentSource.CANVAS:
             return QgsReferencedRectangle(self._canvas.extent(), self._canvas.mapSettings().destinationCrs())
-        return self._fixed
+        return self.choice.extent
 
-    def choose(
-        self, source: ExtentSource, extent: Optional[QgsReferencedRectangle] = None, layer_name: str = ""
-    ) -> None:
-        """Take the extent from ``source``; ``extent`` is needed for a drawn one and for another layer's."""
+    def choose(self, choice: ExtentChoice) -> None:
+        """Take the extent that ``choice`` says."""
         self._put_tool_back()
-        self._source, self._fixed = source, extent
-        self._show(layer_name or tr(source.value))
+        self.choice = choice
+        self._show(choice.name or tr(choice.source.value))
         self.changed.emit()
 
     def draw(self) -> None:
@@ -90,9 +106,9 @@ class ExtentRow(QWidget):
 
     def _fill_menu(self) -> None:
         self._menu.clear()
-        self._menu.addAction(tr("What the map shows"), lambda: self.choose(ExtentSource.CANVAS))
+        self._menu.addAction(tr("What the map shows"), lambda: self.choose(ExtentChoice(ExtentSource.CANVAS)))
         self._menu.addAction(tr("Draw on the map"), self.draw)
-        self._menu.addAction(tr("The whole layer"), lambda: self.choose(ExtentSource.LAYER))
+        self._menu.addAction(tr("The whole layer"), lambda: self.choose(ExtentChoice(ExtentSource.LAYER)))
         others = self._menu.addMenu(tr("Another layer"))
         for layer in QgsProject.instance().mapLayers().values():
             if layer.isSpatial() and not layer.extent().isEmpty():
@@ -100,16 +116,19 @@ class ExtentRow(QWidget):
         others.setEnabled(not others.isEmpty())
 
     def _offer(self, menu: QMenu, layer: QgsMapLayer) -> None:
-        extent, name = QgsReferencedRectangle(layer.extent(), layer.crs()), layer.name()
+        name = layer.name()
+        choice = ExtentChoice(
+            ExtentSource.OTHER_LAYER, QgsReferencedRectangle(layer.extent(), layer.crs()), name
+        )
         # A single & would vanish and underline what follows it.
-        menu.addAction(name.replace("&", "&&"), lambda: self.choose(ExtentSource.OTHER_LAYER, extent, name))
+        menu.addAction(name.replace("&", "&&"), lambda: self.choose(choice))
 
     def _on_drawn(self) -> None:
         if self._tool is None or self._tool.extent().isEmpty():
             return
         crs = self._canvas.mapSettings().destinationCrs()
         extent = QgsReferencedRectangle(self._tool.extent(), crs)
-        self.choose(ExtentSource.DRAWN, extent)
+        self.choose(ExtentChoice(ExtentSource.DRAWN, extent))
 
     def _put_tool_back(self) -> None:
         if self._tool is not None and self._canvas.mapTool() is self._tool:
@@ -119,7 +138,7 @@ class ExtentRow(QWidget):
         self._earlier_tool = None
 
     def _on_canvas_moved(self) -> None:
-        if self._source is ExtentSource.CANVAS:
+        if self.choice.source is ExtentSource.CANVAS:
             self.changed.emit()
 
     def _show(self, name: str) -> None:

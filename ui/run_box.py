@@ -8,7 +8,9 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from ..bridge.controller import EnhanceController
+from ..bridge.plan import EnhancePlan
 from .choices import tr
+from .elided_label import ElidedLabel
 from .live_preview import LivePreview
 from .wrapping_label import WrappingLabel
 
@@ -27,6 +29,7 @@ class RunBox(QWidget):
     ) -> None:
         super().__init__(parent)
         self._controller = controller
+        self.title_label = ElidedLabel()
         self.phase_label = WrappingLabel()
         self.progress_bar = QProgressBar()
         self.progress_bar.setRange(0, PROGRESS_STEPS)
@@ -41,6 +44,7 @@ class RunBox(QWidget):
             buttons.addWidget(button, stretch)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.title_label)
         layout.addWidget(self.phase_label)
         layout.addWidget(self.progress_bar)
         # As wide as its words: beyond them a click would do nothing.
@@ -52,6 +56,7 @@ class RunBox(QWidget):
         self.cancel_button.clicked.connect(self._cancel)
         self.preview_box.toggled.connect(live_preview.set_shown)
         live_preview.refused.connect(self._on_preview_refused)
+        controller.started.connect(self._on_started)
         controller.progressed.connect(self.tell)
         self.end()
 
@@ -94,6 +99,10 @@ class RunBox(QWidget):
         for widget, name, tip in tips:
             widget.setAccessibleName(name)
             widget.setToolTip(tip)
+
+    def _on_started(self, plan: EnhancePlan) -> None:
+        # The settings above may be those of the next run by now.
+        self.title_label.set_text(plan.title)
 
     def _finish(self) -> None:
         self.finish_button.setEnabled(False)

@@ -7,7 +7,7 @@ from typing import Callable
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qgis.core import QgsCoordinateReferenceSystem, QgsProject, QgsRasterLayer
+from qgis.core import QgsCoordinateReferenceSystem, QgsProject, QgsRasterLayer, QgsSettings
 from qgis.PyQt.QtCore import Qt
 
 from headland.bridge.controller import EnhanceController
@@ -43,6 +43,12 @@ def controller(project: QgsProject) -> Iterator[EnhanceController]:  # noqa: F81
     controller = EnhanceController()
     yield controller
     controller.close()
+
+
+@pytest.fixture(autouse=True)
+def no_last_choices() -> None:
+    """A user who has chosen nothing before."""
+    QgsSettings().remove("headland/last_choices")
 
 
 @pytest.fixture

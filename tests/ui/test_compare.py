@@ -38,7 +38,7 @@ def result(
     source = add_layer(bands=3)
     qtbot.waitUntil(dock.enhance_button.isEnabled)
     Person(qtbot).click(dock.enhance_button)
-    qtbot.waitUntil(dock.enhance_button.isVisible, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
     (result,) = (layer for layer in QgsProject.instance().mapLayers().values() if layer is not source)
     result.brightnessFilter().setBrightness(-255)
     window.canvas.setLayers([result, source])

@@ -157,7 +157,7 @@ def test_while_it_runs(
     qtbot.wait(200)
     assert_readable(dock)
     person.click(dock.cancel_button)
-    qtbot.waitUntil(dock.enhance_button.isVisible)
+    qtbot.waitUntil(dock.run_box.isHidden)
 
 
 def test_with_a_result(
@@ -170,7 +170,7 @@ def test_with_a_result(
     person.click(dock.enhance_button)
     qtbot.waitUntil(lambda: dock.phase_label.text().startswith("Pretending"))
     person.click(dock.run_box.finish_button)
-    qtbot.waitUntil(dock.enhance_button.isVisible)
+    qtbot.waitUntil(dock.run_box.isHidden)
     qtbot.wait(300)
     assert "Stopped early" in dock.result_panel.label.text()
     assert_readable(dock)

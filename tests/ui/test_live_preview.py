@@ -142,7 +142,7 @@ def test_it_makes_way_for_the_result(
     start(dock, qtbot)
     wait_for_picture(window, qtbot)
     Person(qtbot).click(dock.run_box.finish_button)
-    qtbot.waitUntil(dock.enhance_button.isVisible, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
     assert len(QgsProject.instance().mapLayers()) == 2
     window.canvas.refresh()
     qtbot.waitUntil(lambda: previews(window) == [])
@@ -163,7 +163,7 @@ def test_however_it_ends_nothing_of_it_stays_on_the_map(
     assert len(window.canvas.scene().items()) == items + 1
     if end == "cancel":
         Person(qtbot).click(dock.cancel_button)
-        qtbot.waitUntil(dock.enhance_button.isVisible)
+        qtbot.waitUntil(dock.run_box.isHidden)
     elif end == "clear":
         project.clear()
     elif end == "remove layer":
@@ -182,7 +182,7 @@ def test_a_failed_run_takes_its_preview_along(
     use_engine("killed")
     add_layer(bands=3)
     start(dock, qtbot)
-    qtbot.waitUntil(dock.enhance_button.isVisible, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
     assert previews(window) == []
 
 
@@ -199,7 +199,7 @@ def test_why_there_is_no_preview_is_said_beside_the_progress(
     assert not dock.run_box.preview_box.isEnabled()
     assert previews(window) == []
     Person(qtbot).click(dock.cancel_button)
-    qtbot.waitUntil(dock.enhance_button.isVisible)
+    qtbot.waitUntil(dock.run_box.isHidden)
     assert not dock.run_box.no_preview_label.isVisible()
 
 
@@ -241,4 +241,4 @@ def test_large_pictures_one_after_the_other_never_stall_the_window(
             break
     assert min(stalls_ms) < LONGEST_STALL_MS
     Person(qtbot).click(dock.cancel_button)
-    qtbot.waitUntil(dock.enhance_button.isVisible)
+    qtbot.waitUntil(dock.run_box.isHidden)

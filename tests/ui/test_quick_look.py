@@ -16,7 +16,7 @@ from headland.tests.support.web_server import WebServer
 from headland.tests.support.window import Window
 from headland.tests.ui.conftest import AddLayer
 from headland.ui.dock_widget import EnhanceDock
-from headland.ui.extent_row import ExtentSource
+from headland.ui.extent_row import ExtentChoice, ExtentSource
 from headland.ui.preview_item import PreviewItem
 
 TIMEOUT_MS = 60_000
@@ -41,7 +41,7 @@ def look(dock: EnhanceDock, qtbot: QtBot) -> None:
     assert dock.cancel_button.isVisible()
     qtbot.waitUntil(lambda: dock.live_preview.has_picture, timeout=TIMEOUT_MS)
     Person(qtbot).click(dock.run_box.finish_button)
-    qtbot.waitUntil(dock.enhance_button.isVisible, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
 
 
 def test_it_shows_the_patch_and_makes_neither_layer_nor_file(
@@ -125,13 +125,13 @@ def test_where_the_map_does_not_show_the_layer_it_says_so(
     use_engine("draw")
     add_layer()
     qtbot.waitUntil(dock.enhance_button.isEnabled)
-    dock.extent_row.choose(ExtentSource.LAYER)
+    dock.extent_row.choose(ExtentChoice(ExtentSource.LAYER))
     window.canvas.setExtent(QgsRectangle(0, 0, 1000, 1000))
     qtbot.wait(300)
     Person(qtbot).click(dock.look_button)
     assert dock.notice.isVisible()
     assert dock.notice.sentence == "The map does not show “Fields 2024”; move it there for a quick look."
-    assert dock.enhance_button.isVisible()
+    assert dock.run_box.isHidden()
 
 
 @pytest.mark.parametrize("end", ["new run", "remove layer", "clear"])
@@ -151,7 +151,7 @@ def test_it_goes_with_its_layer_its_project_or_the_next_run(
         use_engine("repeat")
         Person(qtbot).click(dock.enhance_button)
         assert item not in previews(window)
-        qtbot.waitUntil(dock.enhance_button.isVisible, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
         assert len(QgsProject.instance().mapLayers()) == 2
     elif end == "clear":
         QgsProject.instance().clear()

@@ -60,7 +60,7 @@ def done(dock: EnhanceDock, add_layer: AddLayer, fake_engine: FakeEngine, qtbot:
     add_layer(bands=2)
     qtbot.waitUntil(dock.enhance_button.isEnabled)
     Person(qtbot).click(dock.enhance_button)
-    qtbot.waitUntil(dock.enhance_button.isVisible, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
     return dock
 
 

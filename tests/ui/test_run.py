@@ -37,7 +37,7 @@ def start(dock: EnhanceDock, qtbot: QtBot) -> None:
 
 
 def wait_for_end(dock: EnhanceDock, qtbot: QtBot) -> None:
-    qtbot.waitUntil(dock.enhance_button.isVisible, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
 
 
 def only_message(window: Window) -> QgsMessageBarItem:
@@ -77,22 +77,26 @@ def test_one_click_puts_the_result_above_its_source_and_leaves_that_alone(
     assert dock.layer_box.currentLayer() == layer
 
 
-def test_meanwhile_the_phase_is_told_in_words_and_settings_cannot_be_changed(
+def test_meanwhile_the_phase_is_told_in_words_and_settings_can_be_chosen_for_the_next(
     dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot
 ) -> None:
     use_engine("hang")
     add_layer()
     start(dock, qtbot)
     qtbot.waitUntil(lambda: dock.phase_label.text() == "Pretending, tile 2 of 2", timeout=TIMEOUT_MS)
+    assert dock.run_box.title_label.whole_text == "Fields 2024, 40 × 32 px, ×4"
     assert dock.phase_label.isVisible()
     assert dock.progress_bar.isVisible()
     assert dock.progress_bar.value() == pytest.approx(dock.progress_bar.maximum() / 2, rel=0.05)
-    assert not dock.enhance_button.isVisible()
     assert not dock.notice.isVisible()
-    assert not any(widget.isEnabled() for widget in (dock.layer_box, dock.method_box, dock.output_box))
+    assert not dock.look_button.isVisible()
+    assert dock.enhance_button.text() == "Add to the queue"
+    Person(qtbot).choose(dock.method_box, "Anchor (no network)")
+    assert dock.run_box.title_label.isVisible()
     Person(qtbot).click(dock.cancel_button)
     wait_for_end(dock, qtbot)
-    assert dock.layer_box.isEnabled()
+    assert dock.enhance_button.text() == "Enhance extent"
+    assert dock.look_button.isVisible()
     assert not dock.progress_bar.isVisible()
 
 
@@ -142,7 +146,8 @@ def test_stop_here_keep_this_gives_a_layer_and_says_what_it_is_made_of(
     assert dock.cancel_button.isEnabled()
     wait_for_end(dock, qtbot)
     assert not dock.run_box.finish_button.isVisible()
-    assert len(project.mapLayers()) == 2
+    names = sorted(layer.name() for layer in project.mapLayers().values())
+    assert names == ["Fields 2024", "Fields 2024 (enhanced ×4, stopped)"]
     text = only_message(window).text()
     assert text.endswith("Stopped early: 38 % of the area is done, the rest is only enlarged.")
 
@@ -201,6 +206,7 @@ def test_a_failure_is_told_in_one_sentence_and_the_next_click_works(
     assert item.text().startswith(sentence)
     assert item.text().endswith(".")
     assert item.text().count(". ") == 0
+    assert dock.notice.sentence == item.text()
     assert not engine.is_worker_alive()
     assert list(project.mapLayers().values()) == [layer]
     window.message_bar.clearWidgets()

@@ -1,0 +1,132 @@
+"""The last choices come back: the user's in the next session, the project's with the project."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qgis.core import QgsProject
+from qgis.PyQt.QtCore import QPoint
+
+from headland.bridge.controller import EnhanceController
+from headland.engine.job import Method, Preset, Sensor
+from headland.tests.support.person import Person
+from headland.tests.support.window import Window
+from headland.tests.ui.conftest import AddLayer
+from headland.ui.dock_widget import EnhanceDock
+
+TIMEOUT_MS = 60_000
+
+pytestmark = pytest.mark.usefixtures("fake_engine")
+
+
+@pytest.fixture
+def person(qtbot: QtBot) -> Person:
+    return Person(qtbot)
+
+
+def choose_much(dock: EnhanceDock, window: Window, person: Person) -> None:
+    person.choose_in_menu(dock.extent_row.button, "Draw on the map")
+    person.draw(window.canvas, QPoint(250, 200), QPoint(400, 400))
+    person.choose(dock.method_box, "Deep Image Prior (DIP)")
+    person.click(dock.scale_buttons.button(2))
+    dock.advanced_box.setCollapsed(False)
+    person.tick(dock.advanced_box.bands_box, 1)
+    person.choose(dock.advanced_box.preset_box, "Balanced")
+    person.choose(dock.advanced_box.sensor_box, "Custom MTF")
+    person.type(dock.advanced_box.mtf_box.lineEdit(), "0.31")
+
+
+def enhance(dock: EnhanceDock, person: Person, qtbot: QtBot) -> None:
+    qtbot.wait(300)
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    person.click(dock.enhance_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+
+
+def test_the_next_session_begins_with_the_settings_of_the_last_run_but_not_with_its_place(
+    dock: EnhanceDock,
+    controller: EnhanceController,
+    window: Window,
+    add_layer: AddLayer,
+    folder: Path,
+    person: Person,
+    qtbot: QtBot,
+    project: QgsProject,
+) -> None:
+    add_layer(width_px=120, height_px=120, bands=3)
+    choose_much(dock, window, person)
+    dock.output_box.setFilePath(str(folder / "once.tif"))
+    enhance(dock, person, qtbot)
+    project.clear()
+    later = EnhanceDock(controller, window.canvas, window.message_bar, window)
+    request = later.request()
+    later.release()
+    assert (request.method, request.scale, request.preset) == (Method.DIP, 2, Preset.BALANCED)
+    assert (request.sensor, request.mtf_at_nyquist) == (Sensor.CUSTOM, pytest.approx(0.31))
+    assert (request.layer, request.bands, request.output) == (None, (), None)
+    assert later.extent_row.label.whole_text == "Map view"
+
+
+def test_a_project_that_is_opened_again_brings_its_layer_extent_and_settings(
+    dock: EnhanceDock,
+    window: Window,
+    add_layer: AddLayer,
+    folder: Path,
+    person: Person,
+    qtbot: QtBot,
+    project: QgsProject,
+) -> None:
+    add_layer(name="A decoy")
+    add_layer(name="Zealand", width_px=120, height_px=120, bands=3)
+    person.choose(dock.layer_box, "Zealand")
+    choose_much(dock, window, person)
+    enhance(dock, person, qtbot)
+    before = dock.request()
+    assert project.write(str(folder / "project.qgz"))
+    project.clear()
+    assert dock.extent_row.label.whole_text == "Map view"
+    person.choose(dock.method_box, "Anchor (no network)")
+    assert project.read(str(folder / "project.qgz"))
+    after = dock.request()
+    assert after.layer.name() == "Zealand"
+    assert replace(after, layer=None, extent=None) == replace(before, layer=None, extent=None)
+    assert after.bands == (2,)
+    assert after.extent == before.extent
+    assert after.extent.crs() == before.extent.crs()
+    assert dock.extent_row.label.whole_text == "Drawn"
+
+
+def test_a_project_of_another_headland_or_with_its_layer_gone_changes_nothing_that_it_should_not(
+    dock: EnhanceDock, add_layer: AddLayer, folder: Path, person: Person, qtbot: QtBot, project: QgsProject
+) -> None:
+    layer = add_layer(name="Gone")
+    person.choose_in_menu(dock.extent_row.button, "The whole layer")
+    enhance(dock, person, qtbot)
+    project.removeMapLayer(layer.id())
+    project.write(str(folder / "project.qgz"))
+    project.clear()
+    project.read(str(folder / "project.qgz"))
+    assert dock.extent_row.label.whole_text == "Whole layer"
+    project.writeEntry("headland", "last_choices", '{"method": "of tomorrow"}')
+    project.write(str(folder / "project.qgz"))
+    project.clear()
+    person.choose(dock.method_box, "Decrappify only")
+    project.read(str(folder / "project.qgz"))
+    assert dock.request().method is Method.DECRAPPIFY
+
+
+def test_enhancing_once_more_does_not_ask_to_save_the_project_again(
+    dock: EnhanceDock, add_layer: AddLayer, folder: Path, person: Person, qtbot: QtBot, project: QgsProject
+) -> None:
+    add_layer()
+    person.choose_in_menu(dock.extent_row.button, "The whole layer")
+    enhance(dock, person, qtbot)
+    project.write(str(folder / "project.qgz"))
+    assert not project.isDirty()
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    person.click(dock.look_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    assert not project.isDirty()

@@ -1,0 +1,145 @@
+"""Several extents one after another: what a person sees and does while they wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qgis.core import QgsProject
+from qgis.PyQt.QtWidgets import QToolButton
+
+from headland.tests.support.fixtures import UseEngine
+from headland.tests.support.person import Person
+from headland.tests.ui.conftest import AddLayer
+from headland.ui.dock_widget import EnhanceDock
+from headland.ui.elided_label import ElidedLabel
+from headland.ui.queue_box import MOST_ROWS_SHOWN
+
+TIMEOUT_MS = 60_000
+
+
+@pytest.fixture
+def person(qtbot: QtBot) -> Person:
+    return Person(qtbot)
+
+
+def rows(dock: EnhanceDock) -> list[str]:
+    return [label.whole_text for label in dock.queue_box.findChildren(ElidedLabel)]
+
+
+def choose_scale(dock: EnhanceDock, person: Person, factor: int) -> None:
+    person.click(dock.scale_buttons.button(factor))
+
+
+def fill_queue(dock: EnhanceDock, person: Person, qtbot: QtBot) -> None:
+    """Start one, and queue two others."""
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    person.click(dock.enhance_button)
+    choose_scale(dock, person, 2)
+    person.click(dock.enhance_button)
+    person.choose(dock.method_box, "Anchor (no network)")
+    person.click(dock.enhance_button)
+
+
+def test_a_click_while_one_is_at_work_queues_another_and_all_come_onto_the_map(
+    dock: EnhanceDock, add_layer: AddLayer, project: QgsProject, use_engine: UseEngine, person: Person, qtbot: QtBot
+) -> None:
+    use_engine("obedient")
+    add_layer()
+    fill_queue(dock, person, qtbot)
+    assert dock.queue_box.isVisible()
+    assert dock.queue_box.count_label.text() == "Waiting: 2"
+    assert rows(dock) == ["Fields 2024, 40 × 32 px, ×2"] * 2
+    assert dock.run_box.title_label.whole_text == "Fields 2024, 40 × 32 px, ×4"
+    for _ in range(3):
+        qtbot.waitUntil(lambda: dock.phase_label.text().startswith("Pretending"), timeout=TIMEOUT_MS)
+        count = len(project.mapLayers())
+        person.click(dock.run_box.finish_button)
+        qtbot.waitUntil(lambda count=count: len(project.mapLayers()) == count + 1, timeout=TIMEOUT_MS)
+    qtbot.waitUntil(dock.run_box.isHidden)
+    assert not dock.queue_box.isVisible()
+    names = sorted(layer.name() for layer in project.mapLayers().values())
+    assert names == [
+        "Fields 2024",
+        "Fields 2024 (enhanced ×2, anchor, stopped)",
+        "Fields 2024 (enhanced ×2, stopped)",
+        "Fields 2024 (enhanced ×4, stopped)",
+    ]
+
+
+def test_a_double_click_does_not_enhance_twice(
+    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, person: Person, qtbot: QtBot
+) -> None:
+    use_engine("hang")
+    add_layer()
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    person.click(dock.enhance_button)
+    person.click(dock.enhance_button)
+    assert not dock.queue_box.isVisible()
+    assert dock.notice.sentence.startswith("This extent is being enhanced with these settings already")
+    assert dock.enhance_button.isEnabled()
+    person.click(dock.cancel_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+
+
+def test_one_of_them_or_all_can_be_taken_out(
+    dock: EnhanceDock, add_layer: AddLayer, project: QgsProject, use_engine: UseEngine, person: Person, qtbot: QtBot
+) -> None:
+    use_engine("hang")
+    layer = add_layer()
+    fill_queue(dock, person, qtbot)
+    person.click(dock.queue_box.findChildren(QToolButton)[0])
+    qtbot.waitUntil(lambda: len(rows(dock)) == 1)
+    person.click(dock.enhance_button)
+    assert dock.notice.sentence.startswith("This extent is being enhanced")
+    person.choose(dock.method_box, "Decrappify only")
+    person.click(dock.enhance_button)
+    assert len(rows(dock)) == 2
+    person.click(dock.queue_box.clear_button)
+    assert not dock.queue_box.isVisible()
+    assert dock.run_box.isVisible()
+    person.click(dock.cancel_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    assert list(project.mapLayers().values()) == [layer]
+
+
+def test_a_file_name_typed_for_the_next_run_stays_when_the_one_at_work_is_done(
+    dock: EnhanceDock,
+    add_layer: AddLayer,
+    project: QgsProject,
+    use_engine: UseEngine,
+    folder: Path,
+    person: Person,
+    qtbot: QtBot,
+) -> None:
+    use_engine("obedient")
+    add_layer()
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    person.click(dock.enhance_button)
+    dock.output_box.setFilePath(str(folder / "next.tif"))
+    qtbot.waitUntil(lambda: dock.phase_label.text().startswith("Pretending"), timeout=TIMEOUT_MS)
+    person.click(dock.run_box.finish_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    assert dock.request().output == folder / "next.tif"
+
+
+def test_a_long_queue_is_scrolled_and_leaves_the_settings_their_room(
+    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, person: Person, qtbot: QtBot
+) -> None:
+    use_engine("hang")
+    add_layer()
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    person.click(dock.enhance_button)
+    for seed in range(1, 9):
+        dock.advanced_box.seed_box.setValue(seed)
+        person.click(dock.enhance_button)
+        if seed == MOST_ROWS_SHOWN:
+            qtbot.wait(100)
+            height_px = dock.queue_box.height()
+    qtbot.wait(100)
+    assert len(rows(dock)) == 8
+    assert dock.queue_box.height() == height_px
+    person.click(dock.queue_box.clear_button)
+    person.click(dock.cancel_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)

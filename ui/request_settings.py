@@ -1,0 +1,48 @@
+"""How a request enhances, not what, as plain values that can be kept: for presets, and for the last choices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..bridge.request import EnhanceRequest
+from ..engine.job import SCALE_FACTORS, Device, Method, Preset, Sensor
+
+
+def settings_of(request: EnhanceRequest) -> dict[str, Any]:
+    """Return the settings of ``request`` as values that JSON can hold."""
+    return {
+        "method": request.method.value,
+        "scale": request.scale,
+        "preset": request.preset.value,
+        "sensor": request.sensor.value,
+        "mtf_at_nyquist": request.mtf_at_nyquist,
+        "seed": request.seed,
+        "device": request.device.value,
+        "model": str(request.model) if request.model else None,
+        "is_cloud_optimised": request.is_cloud_optimised,
+    }
+
+
+def request_with(settings: dict[str, Any], bands: tuple[int, ...] = ()) -> EnhanceRequest:
+    """Return a request without layer and extent, with ``settings`` as :func:`settings_of` returned them.
+
+    Raises:
+        ValueError, LookupError, TypeError: if another Headland wrote them, or nobody did.
+    """
+    if settings["scale"] not in SCALE_FACTORS:
+        raise ValueError(settings["scale"])
+    return EnhanceRequest(
+        layer=None,
+        bands=bands,
+        method=Method(settings["method"]),
+        scale=settings["scale"],
+        preset=Preset(settings["preset"]),
+        sensor=Sensor(settings["sensor"]),
+        mtf_at_nyquist=settings["mtf_at_nyquist"],
+        seed=int(settings["seed"]),
+        device=Device(settings["device"]),
+        model=Path(settings["model"]) if settings["model"] else None,
+        # Settings of before there was the choice do not have it.
+        is_cloud_optimised=bool(settings.get("is_cloud_optimised", False)),
+    )
