@@ -179,7 +179,7 @@ class EnhanceController(QObject):
                 )
             if _work_of(plan) == _work_of(other):
                 raise CannotEnhance(
-                    "This extent is being enhanced with these settings already; change one of them to queue another run."
+                    "This extent is being enhanced with these settings already; change one of them to queue another."
                 )
 
     def _start_next(self) -> None:

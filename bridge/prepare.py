@@ -12,7 +12,6 @@ import numpy as np
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
-    QgsCoordinateTransform,
     QgsCoordinateTransformContext,
     QgsCsException,
     QgsDistanceArea,
@@ -20,12 +19,10 @@ from qgis.core import (
     QgsPointXY,
     QgsRasterLayer,
     QgsRasterRange,
-    QgsRectangle,
-    QgsReferencedRectangle,
 )
 
 from ..engine.environment import EnvironmentMissing, engine_python
-from ..engine.grid import Bounds, Grid, Window
+from ..engine.grid import Grid, Window
 from ..engine.job import Job, JobError, Method, Sensor
 from ..engine.model_file import CardError, fitting_card, model_file
 from ..engine.tile_store import tile_folder
@@ -33,8 +30,8 @@ from .cloud_optimised import can_cloud_optimise
 from .compat import gdal_wkt
 from .destination import check_room, choose_output, choose_report
 from .estimating import disk_needs
+from .layer_extent import bounds_of, reaches_beyond, window_of
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
-from .provenance import NATURE, NATURE_ITEM
 from .raster_source import BandInfo, ExcludedRange, Metadata, RasterInfo, RasterUri, SourceUnreadable, describe
 from .request import EnhanceRequest
 from .tile_cache import cache_limit_bytes
@@ -45,6 +42,9 @@ __all__ = ["CannotEnhance", "EngineMissing", "EnhancePlan", "check_room_for", "c
 
 SMALLEST_SIDE_PX = 16
 
+_ENHANCED_ALREADY = (
+    "This layer is enhanced already: what Headland inferred would be taken for measured; choose its source."
+)
 _WEB_DRIVERS = {"WMS", "WMTS", "WCS", "DAAS", "EEDAI", "PLMOSAIC"}
 
 
@@ -88,8 +88,8 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         report=report,
         is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None
-        and _reaches_beyond(_bounds(layer, request.extent, transform_context), layer, raster.grid),
-        cautions=_cautions(raster),
+        and reaches_beyond(bounds_of(request.extent, layer, transform_context), layer, raster.grid),
+        cautions=(_ENHANCED_ALREADY,) if raster.is_enhanced else (),
         has_layer_overrides=raster.has_layer_overrides,
     )
     check_room_for(plan)
@@ -120,15 +120,7 @@ class _Raster:
     metadata: Metadata = ()
     files: tuple[Path, ...] = ()
     has_layer_overrides: bool = False
-
-
-def _cautions(raster: _Raster) -> tuple[str, ...]:
-    items = dict(item for _domain, domain_items in raster.metadata for item in domain_items)
-    if items.get(NATURE_ITEM) == NATURE:
-        return (
-            "This layer is enhanced already: what Headland inferred would be taken for measured; choose its source.",
-        )
-    return ()
+    is_enhanced: bool = False
 
 
 def _file_raster(
@@ -149,9 +141,9 @@ def _file_raster(
     bands = tuple(_as_qgis_shows_it(band, layer) for band in stored)
     has_overrides = bands != stored or layer.crs() != layer.dataProvider().crs()
     grid = Grid(info.grid.geotransform, info.grid.width_px, info.grid.height_px, gdal_wkt(layer.crs()))
-    window = _window(layer, grid, request.extent, transform_context)
+    window = window_of(request.extent, layer, grid, transform_context)
     _check_size(name, window, window == grid.window)
-    return _Raster(uri, grid, window, bands, info.metadata, info.files, has_overrides)
+    return _Raster(uri, grid, window, bands, info.metadata, info.files, has_overrides, info.is_enhanced)
 
 
 def _web_raster(
@@ -166,7 +158,7 @@ def _web_raster(
     if request.extent is None:
         raise CannotEnhance(f"“{name}” comes from a server and is too large as a whole; choose an extent.")
     bands = _chosen_bands(name, WEB_BANDS, request.bands)
-    bounds = _bounds(layer, request.extent, transform_context)
+    bounds = bounds_of(request.extent, layer, transform_context)
     wished = default_resolution(layer, bounds) if request.resolution is None else request.resolution
     grid = web_grid(layer, bounds, check_resolution(layer, wished), SMALLEST_SIDE_PX)
     return _Raster(WebSource(layer.providerType(), provider.dataSourceUri()), grid, grid.window, bands)
@@ -292,60 +284,6 @@ def _has_usable_type(band: BandInfo) -> bool:
         # GDT_Int8 came with GDAL 3.7.
         return hasattr(gdal, "GDT_Int8")
     return bool(band.dtype) and np.dtype(band.dtype).kind in "iuf"
-
-
-def _window(
-    layer: QgsRasterLayer,
-    grid: Grid,
-    extent: Optional[QgsReferencedRectangle],
-    transform_context: QgsCoordinateTransformContext,
-) -> Window:
-    if extent is None:
-        return grid.window
-    window = grid.window_of(_bounds(layer, extent, transform_context))
-    if window is None:
-        raise CannotEnhance(f"The extent does not touch “{layer.name()}”; choose one that lies on it.")
-    return window
-
-
-def _bounds(
-    layer: QgsRasterLayer, extent: QgsReferencedRectangle, transform_context: QgsCoordinateTransformContext
-) -> Bounds:
-    """Return (x_min, y_min, x_max, y_max) of ``extent`` in the layer's CRS."""
-    if extent.isNull() or not extent.isFinite() or extent.isEmpty():
-        raise CannotEnhance("The extent is empty; draw a rectangle or choose the whole layer.")
-    rectangle = _in_crs_of_layer(extent, layer.crs(), transform_context)
-    return rectangle.xMinimum(), rectangle.yMinimum(), rectangle.xMaximum(), rectangle.yMaximum()
-
-
-def _in_crs_of_layer(
-    extent: QgsReferencedRectangle,
-    crs: QgsCoordinateReferenceSystem,
-    transform_context: QgsCoordinateTransformContext,
-) -> QgsRectangle:
-    if not extent.crs().isValid() or not crs.isValid() or extent.crs() == crs:
-        return extent
-    transform = QgsCoordinateTransform(extent.crs(), crs, transform_context)
-    try:
-        rectangle = transform.transformBoundingBox(extent)
-    except QgsCsException as error:
-        raise CannotEnhance(
-            "The extent cannot be brought into the layer’s CRS; choose one that lies on the layer."
-        ) from error
-    if not rectangle.isFinite():
-        raise CannotEnhance("The extent cannot be brought into the layer’s CRS; choose one that lies on the layer.")
-    return rectangle
-
-
-def _reaches_beyond(bounds: Bounds, layer: QgsRasterLayer, grid: Grid) -> bool:
-    """Whether ``bounds`` go beyond the layer by a pixel or more on any side."""
-    reach, (width, height) = layer.extent(), grid.pixel_size
-    return (
-        bounds[0] <= reach.xMinimum() - width
-        or bounds[1] <= reach.yMinimum() - height
-        or bounds[2] >= reach.xMaximum() + width
-        or bounds[3] >= reach.yMaximum() + height
-    )
 
 
 def _check_size(name: str, window: Window, is_whole_layer: bool) -> None:

@@ -9,10 +9,8 @@ from qgis.core import QgsLayerMetadata, QgsRasterLayer
 
 from ..engine.events import Started
 from .plan import EnhancePlan
+from .raster_source import NATURE, NATURE_ITEM
 from .version import headland_version
-
-NATURE_ITEM = "HEADLAND_NATURE"
-NATURE = "enhanced, not measured"
 
 
 def tiff_items(plan: EnhancePlan, started: Optional[Started], worker_report: dict[str, Any]) -> dict[str, str]:

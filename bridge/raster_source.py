@@ -28,6 +28,9 @@ LARGEST_MEASUREMENT = 1e30
 
 _KEPT_DOMAINS = ("", "IMAGERY")
 # What describes the old file's pixels or layout and not the measurement.
+# What a result says of itself.
+NATURE_ITEM = "HEADLAND_NATURE"
+NATURE = "enhanced, not measured"
 _DROPPED_ITEMS = ("STATISTICS_", "HEADLAND_", "AREA_OR_POINT", "TIFFTAG_", "OVR_", "LAYER_TYPE", "RepresentationType")
 
 Metadata = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
@@ -114,6 +117,7 @@ class RasterInfo:
         has_geotransform: False if the file does not say where its pixels lie.
         has_ground_control_points: whether it says so by points instead.
         files: the files that it is made of.
+        is_enhanced: whether it says of itself that Headland made it.
     """
 
     driver: str
@@ -123,6 +127,7 @@ class RasterInfo:
     bands: tuple[BandInfo, ...]
     files: tuple[Path, ...]
     metadata: Metadata
+    is_enhanced: bool
 
 
 def describe(uri: RasterUri) -> RasterInfo:
@@ -150,6 +155,7 @@ def describe(uri: RasterUri) -> RasterInfo:
                 bands=tuple(_describe_band(dataset, number) for number in range(1, dataset.RasterCount + 1)),
                 files=tuple(Path(file) for file in dataset.GetFileList() or ()),
                 metadata=_metadata(dataset),
+                is_enhanced=dataset.GetMetadataItem(NATURE_ITEM) == NATURE,
             )
     except GdalError as error:
         raise SourceUnreadable(

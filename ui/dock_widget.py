@@ -24,8 +24,8 @@ from qgis.PyQt.QtWidgets import (
 
 from ..bridge.controller import EnhanceController
 from ..bridge.enhance import EnhanceResult
-from ..bridge.estimating import NO_BREAK_SPACE, estimate_plan, in_words
-from ..bridge.plan import CannotEnhance, EnhancePlan
+from ..bridge.estimating import estimate_plan, in_words
+from ..bridge.plan import CannotEnhance
 from ..bridge.prepare import prepare
 from ..bridge.request import EnhanceRequest
 from ..engine.job import SCALE_FACTORS, Method
@@ -39,6 +39,7 @@ from .last_choices import choices_of_project, choices_of_user, remember
 from .live_preview import LivePreview
 from .notice import Notice
 from .optional_row import OptionalRow
+from .plan_words import size_in_words
 from .queue_box import QueueBox
 from .quick_look_button import QuickLookButton
 from .resolution_box import ResolutionBox
@@ -315,7 +316,7 @@ class EnhanceDock(QgsDockWidget):
         else:
             self._show_problem("")
             self.notice.say(" ".join(plan.cautions))
-            self.size_label.setText(_size(plan))
+            self.size_label.setText(size_in_words(plan))
             self.estimate_label.setText(in_words(estimate_plan(plan)))
 
     def _start(self) -> None:
@@ -393,21 +394,6 @@ class EnhanceDock(QgsDockWidget):
         if sentence:
             self.size_label.clear()
             self.estimate_label.clear()
-
-
-def _size(plan: EnhancePlan) -> str:
-    """Say how large the result is."""
-    width, height = plan.window.width_px, plan.window.height_px
-    scale = plan.job.scale
-    size = f"{width}~×~{height}~px"
-    result = f"{width * scale}~×~{height * scale}~px"
-    if plan.pixel_size_m is None:
-        text = tr("{size} become {result}").format(size=size, result=result)
-    else:
-        metres = f"{plan.pixel_size_m[0] / scale:.3g}~m"
-        text = tr("{size} become {result} of~{metres}").format(size=size, result=result, metres=metres)
-    # A line does not break between a number and its unit.
-    return text.replace("~", NO_BREAK_SPACE)
 
 
 def _tiff(text: str) -> Path:

@@ -117,9 +117,7 @@ class ExtentRow(QWidget):
 
     def _offer(self, menu: QMenu, layer: QgsMapLayer) -> None:
         name = layer.name()
-        choice = ExtentChoice(
-            ExtentSource.OTHER_LAYER, QgsReferencedRectangle(layer.extent(), layer.crs()), name
-        )
+        choice = ExtentChoice(ExtentSource.OTHER_LAYER, QgsReferencedRectangle(layer.extent(), layer.crs()), name)
         # A single & would vanish and underline what follows it.
         menu.addAction(name.replace("&", "&&"), lambda: self.choose(choice))
 

@@ -463,3 +463,12 @@ def test_an_extent_that_reaches_beyond_the_layer_is_clipped_with_a_warning(
     processing.run(ALGORITHM, {**parameters, "EXTENT": beyond}, feedback=feedback)
     assert "only the 40 × 32 pixels that lie on it" in feedback.textLog()
     assert "xmin,xmax,ymin,ymax" in feedback.textLog()
+
+
+def test_a_layer_that_is_enhanced_already_is_warned_of(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:
+    import processing
+
+    feedback = QgsProcessingFeedback()
+    layer = make_layer(metadata={"HEADLAND_NATURE": "enhanced, not measured"})
+    processing.run(ALGORITHM, {"INPUT": layer, "OUTPUT": "TEMPORARY_OUTPUT"}, feedback=feedback)
+    assert "This layer is enhanced already" in feedback.textLog()

@@ -49,13 +49,12 @@ def enhance(dock: EnhanceDock, person: Person, qtbot: QtBot) -> None:
 def test_the_next_session_begins_with_the_settings_of_the_last_run_but_not_with_its_place(
     dock: EnhanceDock,
     controller: EnhanceController,
-    window: Window,
     add_layer: AddLayer,
     folder: Path,
     person: Person,
     qtbot: QtBot,
-    project: QgsProject,
 ) -> None:
+    window, project = dock.parentWidget(), QgsProject.instance()
     add_layer(width_px=120, height_px=120, bands=3)
     choose_much(dock, window, person)
     dock.output_box.setFilePath(str(folder / "once.tif"))
@@ -71,14 +70,9 @@ def test_the_next_session_begins_with_the_settings_of_the_last_run_but_not_with_
 
 
 def test_a_project_that_is_opened_again_brings_its_layer_extent_and_settings(
-    dock: EnhanceDock,
-    window: Window,
-    add_layer: AddLayer,
-    folder: Path,
-    person: Person,
-    qtbot: QtBot,
-    project: QgsProject,
+    dock: EnhanceDock, window: Window, add_layer: AddLayer, folder: Path, person: Person, qtbot: QtBot
 ) -> None:
+    project = QgsProject.instance()
     add_layer(name="A decoy")
     add_layer(name="Zealand", width_px=120, height_px=120, bands=3)
     person.choose(dock.layer_box, "Zealand")

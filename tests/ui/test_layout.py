@@ -160,6 +160,24 @@ def test_while_it_runs(
     qtbot.waitUntil(dock.run_box.isHidden)
 
 
+def test_with_a_queue(
+    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot, width_px: int
+) -> None:
+    use_engine("hang")
+    add_layer(name="S2A_MSIL1C_20200101T000000_N0208_R001_T18SVG_20200101T000000_10m")
+    shrink(dock, qtbot, width_px)
+    person = Person(qtbot)
+    for seed in range(4):
+        dock.advanced_box.seed_box.setValue(seed)
+        person.click(dock.enhance_button)
+    qtbot.wait(200)
+    assert dock.queue_box.isVisible()
+    assert_readable(dock)
+    person.click(dock.queue_box.clear_button)
+    person.click(dock.cancel_button)
+    qtbot.waitUntil(dock.run_box.isHidden)
+
+
 def test_with_a_result(
     dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot, width_px: int
 ) -> None:

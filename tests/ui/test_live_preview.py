@@ -220,6 +220,29 @@ class Heartbeat:
         self._last_s = now_s
 
 
+def test_neither_the_click_nor_the_end_stalls_the_window(
+    dock: EnhanceDock, window: Window, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot
+) -> None:
+    use_engine("draw")
+    layer = add_layer(bands=3, width_px=256, height_px=256)
+    dock.advanced_box.setCollapsed(False)
+    wait_for_map(window, qtbot)
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    stalls_ms = []
+    # As below.
+    for _ in range(4):
+        heartbeat = Heartbeat()
+        start(dock, qtbot)
+        wait_for_picture(window, qtbot)
+        Person(qtbot).click(dock.run_box.finish_button)
+        qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+        stalls_ms.append(heartbeat.longest_ms)
+        QgsProject.instance().removeMapLayers([key for key in QgsProject.instance().mapLayers() if key != layer.id()])
+        if stalls_ms[-1] < LONGEST_STALL_MS:
+            break
+    assert min(stalls_ms) < LONGEST_STALL_MS
+
+
 def test_large_pictures_one_after_the_other_never_stall_the_window(
     dock: EnhanceDock, window: Window, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot
 ) -> None:

@@ -105,13 +105,7 @@ def test_one_of_them_or_all_can_be_taken_out(
 
 
 def test_a_file_name_typed_for_the_next_run_stays_when_the_one_at_work_is_done(
-    dock: EnhanceDock,
-    add_layer: AddLayer,
-    project: QgsProject,
-    use_engine: UseEngine,
-    folder: Path,
-    person: Person,
-    qtbot: QtBot,
+    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, folder: Path, person: Person, qtbot: QtBot
 ) -> None:
     use_engine("obedient")
     add_layer()

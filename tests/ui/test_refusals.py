@@ -75,6 +75,16 @@ def test_a_missing_engine(
     assert_refused(dock, fake_engine, qtbot, "engine is not set up yet")
 
 
+def test_a_layer_that_is_enhanced_already_is_warned_of_and_can_be_enhanced_all_the_same(
+    dock: EnhanceDock, add_layer: AddLayer, fake_engine: FakeEngine, qtbot: QtBot
+) -> None:
+    add_layer(metadata={"HEADLAND_NATURE": "enhanced, not measured"})
+    qtbot.waitUntil(lambda: dock.notice.sentence.startswith("This layer is enhanced already"))
+    assert dock.notice.isVisible()
+    assert dock.size_label.text()
+    assert dock.enhance_button.isEnabled()
+
+
 def test_a_read_only_output_folder(
     dock: EnhanceDock, add_layer: AddLayer, fake_engine: FakeEngine, qtbot: QtBot
 ) -> None:
