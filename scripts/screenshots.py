@@ -1,7 +1,8 @@
 """Take pictures of the dock in a real QGIS window, on a screen of their own, in a throw-away profile.
 
 usage: screenshots.py BUILD_FOLDER. ``make screenshots`` calls it with QGIS's Python after everything is set up. The
-pictures go into BUILD_FOLDER/screenshots; what is done inside QGIS is in ``screenshots_in_qgis.py``.
+pictures go into BUILD_FOLDER/screenshots, those of the dock in the dark theme and at twice the scaling into folders of
+their own; what is done inside QGIS is in ``screenshots_in_qgis.py``.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENE = ROOT / "tests" / "data" / "s2_farmland_virginia.tif"
 INSIDE_QGIS = Path(__file__).with_name("screenshots_in_qgis.py")
-SCREEN = "1280x800x24"
-TIMEOUT_S = 400
+SCREEN = "2560x1600x24"
+TIMEOUT_S = 600
 # The plugin is on. Without a desktop, QGIS's notifications would land in the message bar.
 SETTINGS = """
 [PythonPlugins]
@@ -28,9 +30,30 @@ headland=true
 [qgis]
 checkVersion=false
 
+[UI]
+UITheme={theme}
+
 [app]
 minTaskLengthForSystemNotification=100000
 """
+
+
+@dataclass(frozen=True)
+class Look:
+    """What QGIS looks like.
+
+    Attributes:
+        name: the folder of the pictures, "" for the usual look, of which there are pictures of the whole window.
+        theme: QGIS's name of it; it takes all of it on only as it starts.
+        scaling: screen pixels to one of Qt's.
+    """
+
+    name: str = ""
+    theme: str = "default"
+    scaling: str = "1"
+
+
+LOOKS = (Look(), Look("dark", theme="Night Mapping"), Look("scaling_200", scaling="2"))
 
 
 class ScreenshotsFailed(RuntimeError):
@@ -41,18 +64,19 @@ def main(arguments: list[str]) -> int:
     """Run the command line and return the exit status."""
     pictures = Path(arguments[0]).absolute() / "screenshots"
     shutil.rmtree(pictures, ignore_errors=True)
-    pictures.mkdir(parents=True)
     try:
-        with tempfile.TemporaryDirectory() as folder, screen() as display:
-            take(pictures, Path(folder), display)
+        for look in LOOKS:
+            (pictures / look.name).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory() as folder, screen() as display:
+                take(pictures / look.name, Path(folder), display, look)
     except (ScreenshotsFailed, OSError, subprocess.TimeoutExpired) as problem:
         print(problem, file=sys.stderr)
         return 1
-    print("\n".join(f"  {picture}" for picture in sorted(pictures.iterdir())))
+    print("\n".join(f"  {picture}" for picture in sorted(pictures.rglob("*.png"))))
     return 0
 
 
-def take(pictures: Path, folder: Path, display: str) -> None:
+def take(pictures: Path, folder: Path, display: str, look: Look) -> None:
     """Run QGIS on ``display`` with everything that it writes below ``folder``.
 
     Raises:
@@ -66,7 +90,7 @@ def take(pictures: Path, folder: Path, display: str) -> None:
     plugins.mkdir(parents=True)
     (plugins / "headland").symlink_to(ROOT, target_is_directory=True)
     (profile / "QGIS").mkdir()
-    (profile / "QGIS" / "QGIS3.ini").write_text(SETTINGS, encoding="utf-8")
+    (profile / "QGIS" / "QGIS3.ini").write_text(SETTINGS.format(theme=look.theme), encoding="utf-8")
     scene = shutil.copy(SCENE, folder / "Sentinel-2.tif")
     own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     environment = {
@@ -77,6 +101,9 @@ def take(pictures: Path, folder: Path, display: str) -> None:
         "PYTHONDONTWRITEBYTECODE": "1",
         "HEADLAND_SCENE": scene,
         "HEADLAND_PICTURES": str(pictures),
+        "HEADLAND_CACHE": str(folder / "cache"),
+        "HEADLAND_DOCK_ENOUGH": "yes" if look.name else "no",
+        "QT_SCALE_FACTOR": look.scaling,
     }
     command = [program, "--nologo", "--noversioncheck", "--profiles-path", str(folder), "--code", str(INSIDE_QGIS)]
     run = subprocess.run(

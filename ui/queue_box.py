@@ -54,6 +54,10 @@ class QueueBox(QWidget):
             layout.addWidget(_Row(plan, self._controller))
         self._scroll_area.setWidget(rows)
         shown = min(len(plans), MOST_ROWS_SHOWN)
+        is_scrolled = len(plans) > MOST_ROWS_SHOWN
+        self._scroll_area.setVerticalScrollBarPolicy(
+            Qt.ScrollBarPolicy.ScrollBarAlwaysOn if is_scrolled else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+        )
         self._scroll_area.setFixedHeight(rows.sizeHint().height() * shown // max(1, len(plans)))
         self.setVisible(bool(plans))
 
