@@ -19,6 +19,7 @@ from headland.tests.support.fixtures import (  # noqa: F401
     make_layer,
     make_raster,
     project,
+    scene,
     use_engine,
     web,
 )

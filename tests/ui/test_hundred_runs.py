@@ -1,0 +1,131 @@
+"""An afternoon's work: a hundred runs in a row, with the real worker, leave nothing behind and QGIS no larger."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsRectangle
+from qgis.PyQt.QtCore import QCoreApplication, QEvent
+
+from headland.tests.support.person import Person
+from headland.tests.support.window import Window
+from headland.ui.dock_widget import EnhanceDock
+
+RUNS, WARM_UP = 100, 10
+MOST_GROWTH_BYTES = 50_000_000
+TIMEOUT_MS = 60_000
+# Forty pixels a side: what counts here is how often, not how long.
+VIEW = QgsRectangle(444200, 4177600, 444600, 4178000)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is there that a run could have left behind."""
+
+    layers: list[str]
+    canvas_items: int
+    python_threads: int
+    children: list[str]
+    tasks: int
+    files: list[str]
+
+    @classmethod
+    def now(cls, window: Window, folder: Path) -> Left:
+        private = [path.name for path in Path(tempfile.gettempdir()).iterdir() if path.name.startswith("headland-job")]
+        return cls(
+            layers=sorted(QgsProject.instance().mapLayers()),
+            canvas_items=len(window.canvas.scene().items()),
+            python_threads=threading.active_count(),
+            children=(Path("/proc/self/task") / str(os.getpid()) / "children").read_text(encoding="ascii").split(),
+            tasks=QgsApplication.taskManager().count(),
+            files=sorted(path.name for path in folder.rglob("*") if path.suffix != ".xml") + private,
+        )
+
+
+def resident_bytes() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Analyst:
+    """Enhances again and again, mostly to the end."""
+
+    def __init__(self, dock: EnhanceDock, source: QgsRasterLayer, output: Path, qtbot: QtBot) -> None:
+        self._dock, self._source, self._output, self._qtbot = dock, source, output, qtbot
+        self._person = Person(qtbot)
+
+    def work(self, number: int) -> None:
+        """Do the run of this number: one in ten is cancelled, one stopped early, one a quick look, one queued."""
+        self._dock.advanced_box.seed_box.setValue(number)
+        self._qtbot.waitUntil(self._dock.enhance_button.isEnabled, timeout=TIMEOUT_MS)
+        kind = number % 10
+        if kind == 9:  # noqa: PLR2004
+            self._person.click(self._dock.look_button)
+            self._wait()
+            self._person.click(self._dock.look_button)
+            return
+        self._dock.output_box.setFilePath(str(self._output))
+        self._person.click(self._dock.enhance_button)
+        if kind == 1:
+            self._person.click(self._dock.cancel_button)
+        elif kind == 2:  # noqa: PLR2004
+            self._person.click(self._dock.run_box.finish_button)
+        elif kind == 3:  # noqa: PLR2004
+            self._person.choose(self._dock.method_box, "Decrappify only")
+            self._dock.output_box.setFilePath(str(self._output.with_name("second.tif")))
+            self._person.click(self._dock.enhance_button)
+            self._person.choose(self._dock.method_box, "Anchor (no network)")
+        self._wait()
+        if kind == 4 and self._dock.result_panel.compare_box.isEnabled():  # noqa: PLR2004
+            self._person.click(self._dock.result_panel.compare_box.swipe_button)
+            self._qtbot.wait(100)
+        self._clear_away()
+
+    def _wait(self) -> None:
+        self._qtbot.waitUntil(self._dock.run_box.isHidden, timeout=TIMEOUT_MS)
+
+    def _clear_away(self) -> None:
+        """Remove the results, as a person does who has drawn the fields."""
+        project = QgsProject.instance()
+        project.removeMapLayers([key for key in project.mapLayers() if key != self._source.id()])
+        self._dock.parentWidget().message_bar.clearWidgets()
+        self._dock.output_box.setFilePath("")
+
+
+@pytest.fixture
+def source(scene: Path, window: Window, project: QgsProject) -> Iterator[QgsRasterLayer]:
+    layer = project.addMapLayer(QgsRasterLayer(str(scene), "Fields 2024"))
+    window.canvas.setDestinationCrs(layer.crs())
+    window.canvas.setLayers([layer])
+    window.canvas.setExtent(VIEW)
+    return layer
+
+
+@pytest.mark.slow
+def test_a_hundred_runs_in_a_row_leave_nothing_behind_and_qgis_no_larger(
+    dock: EnhanceDock, window: Window, source: QgsRasterLayer, folder: Path, qtbot: QtBot
+) -> None:
+    Person(qtbot).choose(dock.method_box, "Anchor (no network)")
+    analyst = Analyst(dock, source, folder / "result.tif", qtbot)
+    for number in range(RUNS):
+        analyst.work(number)
+        if number == WARM_UP:
+            settle(qtbot)
+            before, before_bytes = Left.now(window, folder), resident_bytes()
+    settle(qtbot)
+    assert Left.now(window, folder) == before
+    assert resident_bytes() - before_bytes < MOST_GROWTH_BYTES
+
+
+def settle(qtbot: QtBot) -> None:
+    """Let what is to be deleted go."""
+    qtbot.wait(500)
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
