@@ -10,6 +10,7 @@ from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsReferencedR
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtGui import QImage
 
+from .border_layer import add_borders
 from .enhance import EnhanceResult
 from .plan import CannotEnhance
 from .prepare import prepare
@@ -164,4 +165,6 @@ def _add(result: EnhanceResult) -> QgsRasterLayer:
     """Put a result onto the map, with what is known of it in its layer's metadata."""
     layer = add_result(result.plan, result.output, QgsProject.instance())
     describe_layer(layer, result.summary)
+    if result.borders is not None:
+        add_borders(result.plan, result.borders, layer, result.summary)
     return layer

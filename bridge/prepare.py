@@ -31,7 +31,7 @@ from ..engine.model_file import CardError, fitting_card, model_file
 from ..engine.tile_store import tile_folder
 from .cloud_optimised import can_cloud_optimise
 from .compat import gdal_wkt
-from .destination import check_room, choose_output, choose_report
+from .destination import check_room, choose_borders, choose_output, choose_report
 from .estimating import disk_needs
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
 from .raster_source import BandInfo, ExcludedRange, Metadata, RasterInfo, RasterUri, SourceUnreadable, describe
@@ -86,6 +86,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         engine_python=python,
         output=output,
         report=report,
+        borders=choose_borders(output) if request.traces_borders else None,
         is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None
         and _reaches_beyond(_bounds(layer, request.extent, transform_context), layer, raster.grid),
@@ -350,6 +351,7 @@ def _job(request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[
             model=str(request.model.absolute()) if request.model else None,
             cache_folder=str(tile_folder()),
             cache_limit_bytes=cache_limit_bytes(),
+            traces_borders=request.traces_borders,
         )
     except JobError as error:
         raise CannotEnhance(str(error)) from error
@@ -392,7 +394,13 @@ def _pixel_size_m(
 
 def _check_disk(window: Window, bands: tuple[BandInfo, ...], request: EnhanceRequest, output: Path) -> None:
     """Check the room for job folder and result: nothing else bounds how large a result can be."""
-    needs = disk_needs(window, bands, request.scale, is_cloud_optimised=request.is_cloud_optimised)
+    needs = disk_needs(
+        window,
+        bands,
+        request.scale,
+        is_cloud_optimised=request.is_cloud_optimised,
+        traces_borders=request.traces_borders,
+    )
     size = f"{window.width_px * request.scale} × {window.height_px * request.scale} pixels"
     what = f"A result of {size} in {len(bands)} bands"
     check_room(what, [(Path(tempfile.gettempdir()), needs.job_folder_bytes), (output.parent, needs.result_bytes)])

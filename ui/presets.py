@@ -36,6 +36,7 @@ def save_preset(name: str, request: EnhanceRequest) -> str:
         "device": request.device.value,
         "model": str(request.model) if request.model else None,
         "is_cloud_optimised": request.is_cloud_optimised,
+        "traces_borders": request.traces_borders,
     }
     QgsSettings().setValue(f"{_GROUP}/{name}", json.dumps(content))
     return name
@@ -57,8 +58,9 @@ def load_preset(name: str) -> Optional[EnhanceRequest]:
             seed=int(content["seed"]),
             device=Device(content["device"]),
             model=Path(content["model"]) if content["model"] else None,
-            # Presets of before there was the choice do not have it.
+            # Presets of before there were these choices do not have them.
             is_cloud_optimised=bool(content.get("is_cloud_optimised", False)),
+            traces_borders=bool(content.get("traces_borders", False)),
         )
     except (ValueError, LookupError, TypeError):
         return None
