@@ -71,6 +71,8 @@ def _parameters(plan: EnhancePlan, source: RasterUri) -> dict[str, str]:
         parameters["MODEL"] = job.model
     if plan.is_cloud_optimised:
         parameters["COG"] = "true"
+    if plan.borders is not None:
+        parameters["TRACE_BORDERS"] = "true"
     is_temporary = Path(QgsProcessingUtils.tempFolder()) in plan.output.parents
     parameters["OUTPUT"] = OUTPUT_NAME if is_temporary else str(plan.output)
     return parameters

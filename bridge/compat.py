@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from osgeo import gdal
-from qgis.core import QgsCoordinateReferenceSystem
+from qgis.core import QgsCoordinateReferenceSystem, QgsSymbolLayer
 
 
 def gdal_wkt(crs: QgsCoordinateReferenceSystem) -> str:
@@ -41,3 +41,12 @@ def close_dataset(dataset: gdal.Dataset) -> None:
     """
     if hasattr(dataset, "Close"):
         dataset.Close()
+
+
+def stroke_width_property() -> QgsSymbolLayer.Property:
+    """Return the property of a symbol layer that is the width of its line.
+
+    It is called StrokeWidth since 3.38; the other name goes once that is the oldest version.
+    """
+    properties = QgsSymbolLayer.Property
+    return properties.StrokeWidth if hasattr(properties, "StrokeWidth") else properties.PropertyStrokeWidth

@@ -10,6 +10,7 @@ from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsReferencedR
 from qgis.PyQt.QtCore import QCoreApplication, QObject, pyqtSignal
 from qgis.PyQt.QtGui import QImage
 
+from .border_layer import add_borders
 from .enhance import EnhanceResult
 from .plan import CannotEnhance, EnhancePlan
 from .prepare import check_room_for, prepare
@@ -267,4 +268,6 @@ def _add(result: EnhanceResult) -> QgsRasterLayer:
     layer = add_result(result.plan, result.output, QgsProject.instance())
     layer.setName(result.name)
     describe_layer(layer, result.summary)
+    if result.borders is not None:
+        add_borders(result.plan, result.borders, layer, result.summary)
     return layer

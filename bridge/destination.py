@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ from .plan import CannotEnhance
 
 OUTPUT_EXTENSIONS = (".tif", ".tiff")
 REPORT_EXTENSION = ".report.json"
+BORDERS_ENDING = "_borders{}.gpkg"
 # GDAL puts what a GeoTIFF cannot say into a file beside it.
 LONGEST_SIDECAR_ENDING = ".aux.xml"
 
@@ -59,6 +61,23 @@ def choose_report(wished: Optional[Path], output: Path, source_files: Iterable[P
     _check_name(report, report.name)
     _check_writable(report)
     return report
+
+
+def choose_borders(output: Path) -> Path:
+    """Return the absolute path of the GeoPackage of borders beside the output.
+
+    It is one that is free, with a number if need be: who digitizes may have edited the lines of an earlier run.
+
+    Raises:
+        CannotEnhance: if nothing can be written there.
+    """
+    endings = (BORDERS_ENDING.format(f"_{number}" if number > 1 else "") for number in itertools.count(1))
+    for ending in endings:
+        borders = output.with_name(output.stem + ending)
+        _check_name(output, borders.name)
+        if not os.path.lexists(borders):
+            break
+    return borders
 
 
 def check_room(what: str, needs: Iterable[tuple[Path, int]]) -> None:

@@ -15,14 +15,16 @@ from typing import Any, Callable, Optional
 from qgis.core import Qgis, QgsMessageLog
 
 from ..engine.array_file import open_array
+from ..engine.border_file import read_borders
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Finished, Preview, Progress, Started
 from ..engine.job import OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
+from .border_sink import BorderDescription, StagedBorders, staged_borders
 from .estimating import estimate_plan, learn_download_from, learn_from
 from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder
-from .provenance import tiff_items
+from .provenance import border_abstract, tiff_items
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
 from .raster_source import SourceUnreadable, read_window
 from .report import StagedReport, compose_report, staged_report
@@ -81,6 +83,11 @@ class EnhanceResult:
     def output(self) -> Path:
         """The GeoTIFF."""
         return self.plan.output
+
+    @property
+    def borders(self) -> Optional[Path]:
+        """The GeoPackage of traced borders, None if none were asked for."""
+        return self.plan.borders
 
     @property
     def report(self) -> Path:
@@ -158,14 +165,21 @@ def enhance(
     try:
         sweep_leftovers({plan.output.parent, plan.report.parent})
         expected = estimate_plan(plan)
-        with _job_folder() as folder, staged_geotiff(plan.output) as raster, staged_report(plan.report) as report:
+        with (
+            _job_folder() as folder,
+            staged_geotiff(plan.output) as raster,
+            staged_report(plan.report) as report,
+            staged_borders(plan.borders) as borders,
+        ):
             _read(plan, run, folder)
             finished = _work(plan, run, folder, is_to_finish, on_preview)
             _write(plan, run, folder, raster, finished.report)
+            if plan.borders is not None:
+                _write_borders(plan, run, folder, borders)
             seconds = {**run.seconds, "total": run.total_s}
             summary = compose_report(plan, run.started, finished.report, seconds, expected.seconds)
             report.write(summary)
-            _publish(raster, report)
+            _publish(raster, report, borders)
     except WorkerCancelled as error:
         raise EnhanceCancelled from error
     except WorkerFailed as error:
@@ -258,6 +272,21 @@ def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff, wo
             )
 
 
+def _write_borders(plan: EnhancePlan, run: _Run, folder: Path, borders: StagedBorders) -> None:
+    """Turn the worker's lines into the GeoPackage."""
+    grid, size = plan.output_grid, plan.pixel_size_m
+    try:
+        lines = read_borders(folder, grid.width_px, grid.height_px)
+    except (OSError, ValueError, EOFError) as error:
+        raise EnhanceFailed(
+            "The engine returned no borders that can be read; leave them out, and please report this.",
+            traceback.format_exc(),
+        ) from error
+    size = None if size is None else (size[0] / plan.job.scale, size[1] / plan.job.scale)
+    description = BorderDescription(grid, size, plan.result_name, border_abstract(plan.source_name))
+    borders.write(description, lines, lambda _done: run.tell("Writing the borders", 1.0))
+
+
 def _join(*texts: str) -> str:
     return "\n\n".join(filter(None, texts))
 
@@ -287,12 +316,14 @@ def _job_folder() -> Iterator[Path]:
         folder.remove()
 
 
-def _publish(raster: StagedGeotiff, report: StagedReport) -> None:
-    """Give both files their names, or neither."""
+def _publish(raster: StagedGeotiff, report: StagedReport, borders: StagedBorders) -> None:
+    """Give all files their names, or none."""
     report.publish()
     try:
+        borders.publish()
         raster.publish()
     except BaseException:
+        borders.take_back()
         report.take_back()
         raise
 

@@ -22,6 +22,8 @@ from .web_source import WebSource
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 # Overviews add a third to the result.
 _OVERVIEW_FACTOR = 4 / 3
+# What traced borders take a low-res pixel of dense farmland, in the job folder and as a GeoPackage.
+_BORDER_BYTES, _GEOPACKAGE_BYTES = 1.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,25 @@ class PlanEstimate:
     device: str
 
 
-def disk_needs(window: Window, bands: Sequence[BandInfo], scale: int, *, is_cloud_optimised: bool = False) -> DiskNeeds:
+def disk_needs(
+    window: Window,
+    bands: Sequence[BandInfo],
+    scale: int,
+    *,
+    is_cloud_optimised: bool = False,
+    traces_borders: bool = False,
+) -> DiskNeeds:
     """Return how much room a job and its result take while they are made."""
     pixels = window.width_px * window.height_px * len(bands)
     dtype = common_dtype(bands)
     # A cloud-optimised GeoTIFF is made of another one.
     files = 2 if is_cloud_optimised else 1
+    area_px = window.width_px * window.height_px
+    lines_bytes, file_bytes = (area_px * _BORDER_BYTES, area_px * _GEOPACKAGE_BYTES) if traces_borders else (0.0, 0.0)
     floats = 4 if np.can_cast(dtype, np.float32, casting="safe") else 8
     return DiskNeeds(
-        job_folder_bytes=pixels * (dtype.itemsize + 1) + pixels * scale**2 * floats,
-        result_bytes=int(files * pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR),
+        job_folder_bytes=pixels * (dtype.itemsize + 1) + pixels * scale**2 * floats + int(lines_bytes),
+        result_bytes=int(files * pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR + file_bytes),
     )
 
 
@@ -71,7 +82,13 @@ def estimate_plan(plan: EnhancePlan) -> PlanEstimate:
     download_s = 0.0
     if isinstance(plan.source, WebSource):
         download_s = machine.download_s(plan.source.server, window.height_px * window.width_px)
-    disk = disk_needs(plan.window, plan.bands, plan.job.scale, is_cloud_optimised=plan.is_cloud_optimised)
+    disk = disk_needs(
+        plan.window,
+        plan.bands,
+        plan.job.scale,
+        is_cloud_optimised=plan.is_cloud_optimised,
+        traces_borders=plan.job.traces_borders,
+    )
     return PlanEstimate(
         seconds=expected.seconds + download_s,
         memory_bytes=expected.memory_bytes,

@@ -37,6 +37,7 @@ class EnhancePlan:
         engine_python: what runs the worker.
         output: where the GeoTIFF goes.
         report: where the JSON report goes.
+        borders: where the GeoPackage of traced borders goes; None if none are traced.
         is_cloud_optimised: whether the GeoTIFF is to be one.
         is_extent_clipped: whether the wished-for extent reaches beyond the layer by a pixel or more.
         cautions: sentences on what speaks against enhancing this layer, though nothing forbids it.
@@ -55,6 +56,7 @@ class EnhancePlan:
     engine_python: Path
     output: Path
     report: Path
+    borders: Optional[Path] = None
     is_cloud_optimised: bool = False
     is_extent_clipped: bool = False
     cautions: tuple[str, ...] = ()

@@ -28,7 +28,7 @@ from ..engine.model_file import CardError, fitting_card, model_file
 from ..engine.tile_store import tile_folder
 from .cloud_optimised import can_cloud_optimise
 from .compat import gdal_wkt
-from .destination import check_room, choose_output, choose_report
+from .destination import check_room, choose_borders, choose_output, choose_report
 from .estimating import disk_needs
 from .layer_extent import bounds_of, reaches_beyond, window_of
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
@@ -86,6 +86,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         engine_python=python,
         output=output,
         report=report,
+        borders=choose_borders(output) if request.traces_borders else None,
         is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None
         and reaches_beyond(bounds_of(request.extent, layer, transform_context), layer, raster.grid),
@@ -102,7 +103,13 @@ def check_room_for(plan: EnhancePlan) -> None:
     Raises:
         CannotEnhance: if there is too little.
     """
-    needs = disk_needs(plan.window, plan.bands, plan.job.scale, is_cloud_optimised=plan.is_cloud_optimised)
+    needs = disk_needs(
+        plan.window,
+        plan.bands,
+        plan.job.scale,
+        is_cloud_optimised=plan.is_cloud_optimised,
+        traces_borders=plan.borders is not None,
+    )
     grid = plan.output_grid
     what = f"A result of {grid.width_px} × {grid.height_px} pixels in {len(plan.bands)} bands"
     folders = [(Path(tempfile.gettempdir()), needs.job_folder_bytes), (plan.output.parent, needs.result_bytes)]
@@ -313,6 +320,7 @@ def _job(request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[
             model=str(request.model.absolute()) if request.model else None,
             cache_folder=str(tile_folder()),
             cache_limit_bytes=cache_limit_bytes(),
+            traces_borders=request.traces_borders,
         )
     except JobError as error:
         raise CannotEnhance(str(error)) from error

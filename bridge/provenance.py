@@ -12,6 +12,8 @@ from .plan import EnhancePlan
 from .raster_source import NATURE, NATURE_ITEM
 from .version import headland_version
 
+BORDERS_NATURE = "traced by machine, not surveyed"
+
 
 def tiff_items(plan: EnhancePlan, started: Optional[Started], worker_report: dict[str, Any]) -> dict[str, str]:
     """Return the metadata items of the GeoTIFF, all of them text.
@@ -45,7 +47,7 @@ def tiff_items(plan: EnhancePlan, started: Optional[Started], worker_report: dic
 
 def describe_layer(layer: QgsRasterLayer, report: dict[str, Any]) -> None:
     """Write what the report says into the layer's metadata, which QGIS keeps in the project and can export."""
-    source, window, versions = report["input"], report["window"], report["versions"]
+    source = report["input"]
     metadata = QgsLayerMetadata()
     metadata.setTitle(layer.name())
     metadata.setType("dataset")
@@ -54,6 +56,22 @@ def describe_layer(layer: QgsRasterLayer, report: dict[str, Any]) -> None:
         f"{source['layer']}, enhanced ×{report['scale']} by Headland: {NATURE}. Detail finer than a pixel is inferred."
     )
     metadata.setKeywords({"headland": [NATURE, report["method"]]})
+    metadata.setHistory(history_of(report))
+    metadata.setCrs(layer.crs())
+    layer.setMetadata(metadata)
+
+
+def border_abstract(source_name: str) -> str:
+    """Return what people should know of the borders that were traced in the enhanced copy of a layer."""
+    return (
+        f"Likely field borders in {source_name}, as enhanced by Headland: {BORDERS_NATURE}. Each line is a guess; its "
+        "strength, from 0 to 1, says how likely it is a border that a person would draw."
+    )
+
+
+def history_of(report: dict[str, Any]) -> list[str]:
+    """Return what was done to what, by what, a line each, with the time."""
+    source, window, versions = report["input"], report["window"], report["versions"]
     bands = ", ".join(str(band["number"]) for band in report["bands"])
     worker = "".join(f", {name} {version}" for name, version in versions["worker"].items())
     size, corner = f"{window['width_px']} × {window['height_px']}", (window["column_px"], window["row_px"])
@@ -68,9 +86,11 @@ def describe_layer(layer: QgsRasterLayer, report: dict[str, Any]) -> None:
     ]
     if "stopped" in report:
         lines.append(f"Stopped early: {json.dumps(report['stopped'])}")
-    metadata.setHistory([f"{report['created']} {line}" for line in lines])
-    metadata.setCrs(layer.crs())
-    layer.setMetadata(metadata)
+    if "borders" in report:
+        lines.append(
+            f"Field borders: {report['borders']['lines']} lines, {BORDERS_NATURE}, in {report['borders']['file']}"
+        )
+    return [f"{report['created']} {line}" for line in lines]
 
 
 def _models(report: dict[str, Any]) -> str:

@@ -71,11 +71,15 @@ def compose_report(
             "worker": started.versions if started else {},
         },
     }
+    borders = (
+        {} if plan.borders is None else {"borders": {**worker_report.get("borders", {}), "file": str(plan.borders)}}
+    )
     worker_seconds = worker_report.get("seconds", {})
     stages = {"read": seconds["read"], **worker_seconds, "write": seconds["write"], "total": seconds["total"]}
     return {
         **report,
         **worker_report,
+        **borders,
         "estimated_s": round(estimated_s, 1),
         "seconds": {stage: round(spent, 3) for stage, spent in stages.items()},
     }

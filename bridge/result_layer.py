@@ -8,6 +8,7 @@ from typing import Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsLayerTreeGroup,
     QgsLayerTreeLayer,
     QgsLayerTreeNode,
     QgsMapLayer,
@@ -32,7 +33,8 @@ def add_result(plan: EnhancePlan, output: Path, project: QgsProject) -> QgsRaste
     """Add ``output`` to ``project`` and return its layer. On the main thread.
 
     It lies directly above the source layer and its earlier results, in whatever group that is, and looks like it. If
-    the source layer is gone, it lies on top of everything in QGIS's default style.
+    the source layer is gone, it lies on top of everything in QGIS's default style. Where borders are to go with it, it
+    lies there in a group of its own.
     """
     found = project.mapLayer(plan.source_layer_id)
     source = found if isinstance(found, QgsRasterLayer) else None
@@ -41,17 +43,23 @@ def add_result(plan: EnhancePlan, output: Path, project: QgsProject) -> QgsRaste
     project.addMapLayer(layer, False)
     root = project.layerTreeRoot()
     node = root.findLayer(source.id()) if source is not None else None
-    if node is None:
-        root.insertLayer(0, layer)
-    else:
-        group = node.parent()
-        siblings = group.children()
-        place = siblings.index(node)
-        # Below an earlier result of the same ground nobody would see it.
-        while place and _is_result_of(siblings[place - 1], plan.source_layer_id):
-            place -= 1
-        group.insertLayer(place, layer)
+    group, place = (root, 0) if node is None else _place_above(node, plan.source_layer_id)
+    if plan.borders is not None:
+        group, place = group.insertGroup(place, plan.result_name), 0
+        group.setCustomProperty(_SOURCE_PROPERTY, plan.source_layer_id)
+    group.insertLayer(place, layer)
     return layer
+
+
+def _place_above(node: QgsLayerTreeNode, source_layer_id: str) -> tuple[QgsLayerTreeGroup, int]:
+    """Return the group of the source layer's node, and the place in it that is above all its results."""
+    group = node.parent()
+    siblings = group.children()
+    place = siblings.index(node)
+    # Below an earlier result of the same ground nobody would see it.
+    while place and _is_result_of(siblings[place - 1], source_layer_id):
+        place -= 1
+    return group, place
 
 
 def source_id_of(layer: QgsMapLayer) -> str:
@@ -60,6 +68,8 @@ def source_id_of(layer: QgsMapLayer) -> str:
 
 
 def _is_result_of(node: QgsLayerTreeNode, source_layer_id: str) -> bool:
+    if isinstance(node, QgsLayerTreeGroup):
+        return str(node.customProperty(_SOURCE_PROPERTY, "")) == source_layer_id
     layer = node.layer() if isinstance(node, QgsLayerTreeLayer) else None
     return layer is not None and source_id_of(layer) == source_layer_id
 

@@ -1,8 +1,9 @@
 """The job folder: the contract between QGIS and the worker process.
 
 A job is a private folder that holds ``job.json`` (a :class:`Job`), ``input.npy`` and ``valid.npy``.
-The worker adds ``output.npy``, and ``preview.npy`` while it works if the job asks for it. Both sides read and write
-arrays window by window (:mod:`.array_file`), so their size is bounded by the disk and not by memory.
+The worker adds ``output.npy``, and if the job asks for them ``preview.npy`` while it works and the traced borders
+(:mod:`.border_file`) when it is done. Both sides read and write arrays window by window (:mod:`.array_file`), so their
+size is bounded by the disk and not by memory.
 
 ======================  ===========================================  ==========================
 file                    shape                                        values
@@ -90,6 +91,7 @@ class Job:
         pixel_size_m: ground size (x, y) of an input pixel in metres, or None where it is unknown.
         cache_folder: where finished tiles are kept (engine/tile_store.py); None to keep none.
         cache_limit_bytes: how much may be kept there; 0 to keep none.
+        traces_borders: whether likely field borders are traced in the result.
     """
 
     method: Method
@@ -105,6 +107,7 @@ class Job:
     preview_bands: tuple[int, ...] = ()
     cache_folder: Optional[str] = None
     cache_limit_bytes: int = 0
+    traces_borders: bool = False
 
     def __post_init__(self) -> None:
         if self.scale not in SCALE_FACTORS:

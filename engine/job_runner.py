@@ -103,6 +103,7 @@ def run(job_folder: Path, command_stream: BinaryIO, event_stream: BinaryIO) -> i
 def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finished | Cancelled:
     job = Job.load(job_folder)
     pipeline, versions = _import_pipeline()
+    from .border_file import write_borders  # noqa: PLC0415, the environment may be broken
     from .device import choose_device, describe  # noqa: PLC0415, only now is torch known to import
 
     reporter.emit(Started(device=describe(choose_device(job.device)), versions=versions))
@@ -128,6 +129,7 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
                 commands.is_cancelled,
                 is_to_finish=commands.is_to_finish,
                 preview=preview,
+                on_borders=lambda lines: write_borders(job_folder, lines),
             ),
         )
         if preview is not None:

@@ -24,6 +24,8 @@ from ..models.dip.prior_network import PriorNetwork, load_weights
 from .anchor import anchor
 from .array_file import Numbers
 from .bands import band_groups
+from .border_file import BorderLines
+from .borders.trace import trace_borders
 from .decrappify import Decrappify, OnnxModel
 from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
@@ -72,6 +74,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
     *,
     is_to_finish: Callable[[], bool] = lambda: False,
     preview: Preview | None = None,
+    on_borders: Callable[[BorderLines], None] = lambda _lines: None,
 ) -> dict[str, Any]:
     """Run ``job`` and fill ``output``; return the worker's part of the report.
 
@@ -83,6 +86,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         is_to_finish: once true, the tile at hand is brought to its end with what Deep Image Prior has, and all others
             are made in a quick way (:mod:`.stopping`); the report's ``stopped`` says so.
         preview: draws what is done so far.
+        on_borders: given the borders that were traced, if the job asks for them.
 
     Raises:
         BadInput: if the input cannot be enhanced.
@@ -118,9 +122,12 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
     output_bytes = math.prod(output.shape) * output.dtype.itemsize
     plan = replace(plan, cache=TileCache.of(job, plan.settings, plan.models, device, output_bytes))
     tiles, stopped = run_tiles(scene, tiles, tilings, plan, output, progress, fit_share)
-    progress.enter("Comparing the result with the input", 0.98, 1.0)
+    progress.enter("Comparing the result with the input", 0.98, 0.985 if job.traces_borders else 1.0)
     with progress.timed("consistency"):
         figures, times_sharper = judge(scene, tiles, output, progress)
+    borders = _traced(scene, output, progress) if job.traces_borders else None
+    if borders is not None:
+        on_borders(borders)
     return {
         "models": list(plan.models),
         **({"dip": plan.settings} if plan.settings else {}),
@@ -133,8 +140,15 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
         "consistency": asdict(figures),
         "edges_times_sharper": times_sharper,
+        **({} if borders is None else {"borders": {"lines": len(borders)}}),
         "seconds": {stage: round(seconds, 3) for stage, seconds in progress.seconds.items()},
     }
+
+
+def _traced(scene: Scene, output: Numbers, progress: Progress) -> BorderLines:
+    progress.enter("Tracing field borders", 0.985, 1.0)
+    with progress.timed("borders"):
+        return trace_borders(scene, output, progress.step)
 
 
 def _plan(job: Job, device: torch.device, progress: Progress) -> Plan:

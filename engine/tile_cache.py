@@ -30,7 +30,7 @@ from .tile_store import TileStore
 from .tiling import TileWindow
 
 # What a job says that no pixel depends on, or that is known better by the time: the device, a model by its content.
-_NOT_IN_KEY = ("device", "model", "preview_bands", "cache_folder", "cache_limit_bytes")
+_NOT_IN_KEY = ("device", "model", "preview_bands", "cache_folder", "cache_limit_bytes", "traces_borders")
 # The job's array, its GeoTIFF, and the cloud-optimised one that is made of that may lie on the same disk at a time, and
 # nobody is to find it full because of a cache.
 _SPARED_TIMES_OUTPUT = 3

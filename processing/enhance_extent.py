@@ -10,10 +10,12 @@ from typing import Any, Optional
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsMapLayer,
+    QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
+    QgsProcessingOutputVectorLayer,
     QgsProcessingParameterBand,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
@@ -35,6 +37,7 @@ from ..bridge.estimating import estimate_plan, in_words
 from ..bridge.prepare import CannotEnhance, EnhancePlan, checked_layer, prepare
 from ..bridge.request import EnhanceRequest
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SCALE_FACTORS, SMALLEST_MTF, Device, Method, Preset, Sensor
+from .border_loader import load_borders_with
 from .help import LABELS, SHORT_HELP
 from .style_copier import StyleCopier
 from .typed_values import as_flag, check_model, check_seed, is_four_numbers
@@ -54,8 +57,10 @@ SEED = "SEED"
 DEVICE = "DEVICE"
 MODEL = "MODEL"
 COG = "COG"
+TRACE_BORDERS = "TRACE_BORDERS"
 OUTPUT = "OUTPUT"
 REPORT = "REPORT"
+BORDERS = "BORDERS"
 
 _DEFAULTS = EnhanceRequest(layer=None)
 # Four numbers and a CRS; a layer's name may hold brackets too.
@@ -147,11 +152,17 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         cloud_optimised = QgsProcessingParameterBoolean(COG, LABELS[COG], defaultValue=_DEFAULTS.is_cloud_optimised)
         cloud_optimised.setFlags(cloud_optimised.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
         self.addParameter(cloud_optimised)
+        self.addParameter(
+            QgsProcessingParameterBoolean(TRACE_BORDERS, LABELS[TRACE_BORDERS], defaultValue=_DEFAULTS.traces_borders)
+        )
         self.addParameter(QgsProcessingParameterRasterDestination(OUTPUT, LABELS[OUTPUT]))
         self.addParameter(
             QgsProcessingParameterFileDestination(
                 REPORT, LABELS[REPORT], "JSON files (*.json)", optional=True, createByDefault=False
             )
+        )
+        self.addOutput(
+            QgsProcessingOutputVectorLayer(BORDERS, LABELS[BORDERS], QgsProcessing.SourceType.TypeVectorLine)
         )
 
     def checkParameterValues(  # noqa: N802
@@ -168,7 +179,8 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             self._check_choices(parameters)
             check_seed(parameters.get(SEED))
             check_model(parameters.get(MODEL))
-            as_flag(COG, parameters.get(COG))
+            for flag in (COG, TRACE_BORDERS):
+                as_flag(flag, parameters.get(flag))
             is_fine, message = super().checkParameterValues(parameters, context)
             if not is_fine:
                 return False, message
@@ -228,7 +240,12 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             raise QgsProcessingException(error.sentence) from error
         self._style_like_source(context)
         feedback.pushInfo(f"Written to {result.output}; the report is {result.report}.")
-        return {OUTPUT: str(result.output), REPORT: str(result.report)}
+        outputs = {OUTPUT: str(result.output), REPORT: str(result.report)}
+        if result.borders is None:
+            return outputs
+        feedback.pushInfo(f"{result.summary['borders']['lines']} likely field borders are in {result.borders}.")
+        load_borders_with(result, BORDERS, context)
+        return {**outputs, BORDERS: str(result.borders)}
 
     def _add_choice(self, name: str, words: list[str], default: str) -> None:
         self.addParameter(
@@ -272,6 +289,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             device=Device(self.parameterAsEnumString(parameters, DEVICE, context)),
             model=Path(model) if model else None,
             is_cloud_optimised=as_flag(COG, parameters.get(COG)),
+            traces_borders=as_flag(TRACE_BORDERS, parameters.get(TRACE_BORDERS)),
             output=Path(self.parameterAsOutputLayer(parameters, OUTPUT, output_context)),
             report=Path(report) if report else None,
         )

@@ -155,7 +155,7 @@ def held_out_places(highres: Path, scale: int) -> list[Place]:
         FileNotFoundError: if there is not one image of a set, or no file of outlines.
     """
     return [
-        _place(image, highres, image_set.factors[0], scale)
+        place_of(image, highres, image_set.factors[0], scale)
         for image_set, count in PLACES
         for image in _spread(load_images(highres, held_out=True, sets=(image_set,)), count)
     ]
@@ -165,7 +165,8 @@ def _spread(images: list[TrainingImage], count: Optional[int]) -> list[TrainingI
     return images if count is None else images[:: max(1, len(images) // count)][:count]
 
 
-def _place(image: TrainingImage, highres: Path, factor: float, scale: int) -> Place:
+def place_of(image: TrainingImage, highres: Path, factor: float, scale: int) -> Place:
+    """Return an image averaged by ``factor`` as a place, with its outlines if it is farmland."""
     rows, columns = (length // scale * scale for length in image.pixels.shape[1:])
     truth = np.ascontiguousarray(image.pixels[:COLOURS, :rows, :columns])
     outlines: tuple[NDArray[np.float64], ...] = ()

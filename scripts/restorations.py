@@ -63,15 +63,14 @@ class Restorer:
 
     def __init__(self, scale: int, model: Optional[Path] = None) -> None:
         self._scale = scale
-        self._device = torch.device("cpu")
         self._prior: PriorNetwork = load_weights(PRIOR_WEIGHTS[Preset.FAST])
         path = model_file(None if model is None else str(model))
-        self._decrappify = Decrappify(OnnxModel.load(path, scale, self._device))
+        self._decrappify = Decrappify(OnnxModel.load(path, scale, torch.device("cpu")))
 
     def __call__(self, numbers: Numbers) -> dict[str, Restoration]:
         """Restore digital numbers (3, h, w), small enough to be one tile, by each of METHODS."""
         prior = EducatedPrior(self._prior, FIT_SETTINGS[Preset.FAST], seed=0)
-        scene, measuring_s = _timed(lambda: self._measure(numbers))
+        scene, measuring_s = _timed(lambda: measured(numbers, self._scale))
         tile = _whole(scene)
 
         enlarged, bicubic_s = _timed(lambda: _enlarged(scene, tile))
@@ -91,9 +90,11 @@ class Restorer:
         }
         return {name: _finished(scene, tile, seconds) for name, (tile, seconds) in plain.items()}
 
-    def _measure(self, numbers: Numbers) -> Scene:
-        mtf = mtf_at_nyquist(Sensor.AUTO, BAND_NAMES, None, None)
-        return Scene.measure(numbers, np.ones(numbers.shape, dtype=bool), mtf, self._scale, self._device)
+
+def measured(numbers: Numbers, scale: int) -> Scene:
+    """Return digital numbers (3, h, w) as the engine sees them."""
+    mtf = mtf_at_nyquist(Sensor.AUTO, BAND_NAMES, None, None)
+    return Scene.measure(numbers, np.ones(numbers.shape, dtype=bool), mtf, scale, torch.device("cpu"))
 
 
 def _whole(scene: Scene) -> Tile:

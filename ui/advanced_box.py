@@ -24,7 +24,7 @@ DEFAULT_MTF = 0.25
 
 
 class AdvancedBox(QgsCollapsibleGroupBox):
-    """Bands, preset, sensor, seed, device, model, the result's layout and the cache."""
+    """Bands, preset, sensor, seed, device, model, the result's layout, borders to snap to, and the cache."""
 
     changed = pyqtSignal()
 
@@ -48,6 +48,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box.setFilter("ONNX (*.onnx)")
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
         self.cloud_box = QCheckBox(tr("Cloud-optimised"))
+        self.borders_box = QCheckBox(tr("Trace field borders"))
         self.cache_row = CacheRow()
         self.cache_limit_box = CacheLimitBox()
         self._lay_out()
@@ -57,6 +58,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box.fileChanged.connect(self.changed)
         self.mtf_box.valueChanged.connect(self.changed)
         self.cloud_box.toggled.connect(self.changed)
+        self.borders_box.toggled.connect(self.changed)
         self.cache_limit_box.valueChanged.connect(self.cache_row.refresh)
         self.sensor_box.currentIndexChanged.connect(self._enable_mtf)
         self._enable_mtf()
@@ -103,6 +105,11 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         """Whether the result is to be a cloud-optimised GeoTIFF."""
         return self.cloud_box.isChecked()
 
+    @property
+    def traces_borders(self) -> bool:
+        """Whether a line layer of likely field borders is to go with the result."""
+        return self.borders_box.isChecked()
+
     def take_over(self, request: EnhanceRequest) -> None:
         """Show the settings of ``request``; the bands, which belong to a layer, stay."""
         self.preset_box.choose(request.preset)
@@ -113,6 +120,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.device_box.choose(request.device)
         self.model_box.setFilePath(str(request.model) if request.model else "")
         self.cloud_box.setChecked(request.is_cloud_optimised)
+        self.borders_box.setChecked(request.traces_borders)
 
     def show_bands_of(self, layer: Optional[QgsRasterLayer]) -> None:
         """Offer the bands of ``layer``."""
@@ -155,6 +163,11 @@ class AdvancedBox(QgsCollapsibleGroupBox):
                 tr("&Format"),
                 self.cloud_box,
                 tr("Write a cloud-optimised GeoTIFF, which web maps and cloud storage read well"),
+            ),
+            (
+                tr("Di&gitizing"),
+                self.borders_box,
+                tr("Add a layer of likely field borders, to snap to and to trace along; each line is a guess"),
             ),
             (tr("&Cache"), self.cache_row, tr("Finished tiles: what was cancelled or crashed goes on where it was")),
             (tr("Cache l&imit"), self.cache_limit_box, tr("How much is kept; the oldest makes room for the new")),

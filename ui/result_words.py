@@ -14,7 +14,7 @@ CLOSEST = 0.1
 
 def result_in_words(report: dict[str, Any]) -> str:
     """Return how well the result agrees with its source and what it gained, as far as the report knows."""
-    return " ".join(filter(None, (_agreement(report), _sharpness(report), stopped_in_words(report))))
+    return " ".join(filter(None, (_agreement(report), _sharpness(report), _borders(report), stopped_in_words(report))))
 
 
 def figures_in_words(report: dict[str, Any]) -> str:
@@ -45,6 +45,13 @@ def _agreement(report: dict[str, Any]) -> str:
 def _sharpness(report: dict[str, Any]) -> str:
     ratio = report.get("edges_times_sharper")
     return tr("Edges {ratio:.1f} × sharper.").format(ratio=ratio) if _is_number(ratio) else ""
+
+
+def _borders(report: dict[str, Any]) -> str:
+    if "borders" not in report:
+        return ""
+    lines = report["borders"].get("lines", 0)
+    return tr("{} likely field borders traced.").format(lines) if lines else tr("No field borders stand out.")
 
 
 def _is_number(value: Any) -> bool:

@@ -28,6 +28,7 @@ QGIS_AND_QT = {"qgis", "osgeo", "PyQt5", "PyQt6", "PySide2", "PySide6", "process
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime"}
 QGIS_SIDE_ENGINE = {
     "array_file",
+    "border_file",
     "calibration",
     "client",
     "environment",

@@ -67,7 +67,7 @@ class Analyst:
         self._dock.advanced_box.seed_box.setValue(number)
         self._qtbot.waitUntil(self._dock.enhance_button.isEnabled, timeout=TIMEOUT_MS)
         kind = number % 10
-        if kind == 9:  # noqa: PLR2004
+        if kind == 9:
             self._person.click(self._dock.look_button)
             self._wait()
             self._person.click(self._dock.look_button)
@@ -76,15 +76,15 @@ class Analyst:
         self._person.click(self._dock.enhance_button)
         if kind == 1:
             self._person.click(self._dock.cancel_button)
-        elif kind == 2:  # noqa: PLR2004
+        elif kind == 2:
             self._person.click(self._dock.run_box.finish_button)
-        elif kind == 3:  # noqa: PLR2004
+        elif kind == 3:
             self._person.choose(self._dock.method_box, "Decrappify only")
             self._dock.output_box.setFilePath(str(self._output.with_name("second.tif")))
             self._person.click(self._dock.enhance_button)
             self._person.choose(self._dock.method_box, "Anchor (no network)")
         self._wait()
-        if kind == 4 and self._dock.result_panel.compare_box.isEnabled():  # noqa: PLR2004
+        if kind == 4 and self._dock.result_panel.compare_box.isEnabled():
             self._person.click(self._dock.result_panel.compare_box.swipe_button)
             self._qtbot.wait(100)
         self._clear_away()

@@ -1,0 +1,85 @@
+"""Shows traced borders: a line layer above its result, in a group with it, to snap to and to trace along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsLayerMetadata,
+    QgsLineSymbol,
+    QgsMapLayer,
+    QgsProject,
+    QgsProperty,
+    QgsRasterLayer,
+    QgsSimpleLineSymbolLayer,
+    QgsSingleSymbolRenderer,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtGui import QColor
+
+from .border_sink import LAYER_NAME, STRENGTH_FIELD
+from .compat import stroke_width_property
+from .plan import EnhancePlan
+from .provenance import border_abstract, history_of
+
+# Bright on soil and crops, with a dark rim for what is bright itself; in millimetres, as wide as the border is likely.
+_COLOUR, _RIM = QColor(255, 214, 0), QColor(0, 0, 0, 130)
+_WIDTH = f'0.15 + 0.45 * "{STRENGTH_FIELD}"'
+_RIM_WIDTH = f'0.45 + 0.45 * "{STRENGTH_FIELD}"'
+
+
+def add_borders(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: dict[str, Any]) -> QgsVectorLayer:
+    """Add ``file`` to the project, directly above the layer of its result, and return its layer. On the main thread."""
+    project = QgsProject.instance()
+    layer = open_borders(plan, file, report)
+    layer.setCrs(result.crs())
+    project.addMapLayer(layer, False)
+    root = project.layerTreeRoot()
+    node = root.findLayer(result.id())
+    group = root if node is None else node.parent()
+    group.insertLayer(0 if node is None else group.children().index(node), layer)
+    return layer
+
+
+def open_borders(plan: EnhancePlan, file: Path, report: dict[str, Any]) -> QgsVectorLayer:
+    """Return a layer of ``file``, styled and described, in no project yet."""
+    options = QgsVectorLayer.LayerOptions()
+    # The CRS is known; QGIS must not ask for it.
+    options.skipCrsValidation = True
+    layer = QgsVectorLayer(f"{file}|layername={LAYER_NAME}", borders_name(plan), "ogr", options)
+    style_borders(layer)
+    describe_borders(layer, report)
+    return layer
+
+
+def borders_name(plan: EnhancePlan) -> str:
+    """Return what the layer is called in the layer tree."""
+    return QCoreApplication.translate("Headland", "{} field borders (traced)").format(plan.source_name)
+
+
+def style_borders(layer: QgsVectorLayer) -> None:
+    """Give the layer thin lines that can be seen on imagery, the likelier the wider."""
+    symbol = QgsLineSymbol()
+    symbol.deleteSymbolLayer(0)
+    for colour, width in ((_RIM, _RIM_WIDTH), (_COLOUR, _WIDTH)):
+        line = QgsSimpleLineSymbolLayer(colour)
+        line.setPenJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        line.setPenCapStyle(Qt.PenCapStyle.RoundCap)
+        line.setDataDefinedProperty(stroke_width_property(), QgsProperty.fromExpression(width))
+        symbol.appendSymbolLayer(line)
+    layer.setRenderer(QgsSingleSymbolRenderer(symbol))
+
+
+def describe_borders(layer: QgsMapLayer, report: dict[str, Any]) -> None:
+    """Write into the layer's metadata what it is, a guess, and how it was made."""
+    metadata = QgsLayerMetadata()
+    metadata.setTitle(layer.name())
+    metadata.setType("dataset")
+    metadata.setParentIdentifier(report["output"])
+    metadata.setAbstract(border_abstract(report["input"]["layer"]))
+    metadata.setKeywords({"headland": ["field borders", "traced by machine", report["method"]]})
+    metadata.setHistory(history_of(report))
+    metadata.setCrs(layer.crs())
+    layer.setMetadata(metadata)

@@ -1,0 +1,168 @@
+"""Writes traced borders as a GeoPackage that appears under its name only when it is whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal, ogr, osr
+
+from ..engine.border_file import BorderLines
+from ..engine.grid import Grid
+from .compat import close_dataset
+from .gdal_errors import GdalError, gdal_failures_raised
+from .raster_sink import ResultUnwritable
+from .staging import Staging
+
+LAYER_NAME = "field_borders"
+STRENGTH_FIELD = "strength"
+# In metres where the size of a pixel on the ground is known, else in units of the CRS.
+LENGTH_M_FIELD, LENGTH_FIELD = "length_m", "length"
+
+_PARTIAL_NAME = "borders.gpkg"
+_LINES_A_TRANSACTION = 20_000
+_WKB_LINE = 2
+
+
+@dataclass(frozen=True)
+class BorderDescription:
+    """What the file says about its lines.
+
+    Attributes:
+        grid: that of the result.
+        pixel_size_m: ground size (x, y) of one of its pixels in metres, or None where it is unknown.
+        title, abstract: for people.
+    """
+
+    grid: Grid
+    pixel_size_m: Optional[tuple[float, float]]
+    title: str
+    abstract: str
+
+
+@contextmanager
+def staged_borders(path: Optional[Path]) -> Iterator[StagedBorders]:
+    """Yield what writes borders that are to stand at ``path``, None for none; what was not published is removed."""
+    borders = StagedBorders(path)
+    try:
+        yield borders
+    finally:
+        borders.discard()
+
+
+class StagedBorders:
+    """Borders that are written first and get their name later, when all else is done too; none if there is no path."""
+
+    def __init__(self, path: Optional[Path]) -> None:
+        self._path = path
+        self._staging: Optional[Staging] = None
+
+    def write(self, description: BorderDescription, lines: BorderLines, on_fraction: Callable[[float], None]) -> None:
+        """Write the GeoPackage into a private folder beside its place.
+
+        Args:
+            on_fraction: told how much is done, from 0 to 1; what it raises ends the writing.
+
+        Raises:
+            ResultUnwritable: if GDAL fails.
+            OSError: if the folder cannot be written to.
+        """
+        if self._path is None:
+            raise ValueError("no borders were wished for")
+        self._staging = Staging(self._path)
+        try:
+            with gdal_failures_raised() as raise_failure:
+
+                def tell(fraction: float) -> None:
+                    raise_failure()
+                    on_fraction(fraction)
+
+                _write(self._staging.path / _PARTIAL_NAME, description, lines, tell)
+                raise_failure()
+        except GdalError as error:
+            raise ResultUnwritable(
+                f"The borders cannot be written to {self._path.parent} ({error}); is there room on the disk?"
+            ) from error
+
+    def publish(self) -> None:
+        """Give the file its name, which must be free: lines that somebody has edited are not to be lost."""
+        if self._path is None:
+            return
+        if self._staging is None:
+            raise ValueError("nothing was written")
+        if os.path.lexists(self._path):
+            raise FileExistsError(errno.EEXIST, "it came there meanwhile", str(self._path))
+        self._staging.move(self._staging.path / _PARTIAL_NAME, self._path)
+
+    def take_back(self) -> None:
+        """Undo ``publish``."""
+        if self._staging is not None:
+            self._staging.move_back()
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        if self._staging is not None:
+            self._staging.remove()
+
+
+def _write(
+    path: Path, description: BorderDescription, lines: BorderLines, on_fraction: Callable[[float], None]
+) -> None:
+    length_field = LENGTH_FIELD if description.pixel_size_m is None else LENGTH_M_FIELD
+    unit = description.grid.pixel_size if description.pixel_size_m is None else description.pixel_size_m
+    dataset = gdal.GetDriverByName("GPKG").Create(str(path), 0, 0, 0, gdal.GDT_Unknown)
+    try:
+        options = [f"IDENTIFIER={description.title}", f"DESCRIPTION={description.abstract}"]
+        layer = dataset.CreateLayer(LAYER_NAME, _reference(description.grid), ogr.wkbLineString, options)
+        for name in (STRENGTH_FIELD, length_field):
+            layer.CreateField(ogr.FieldDefn(name, ogr.OFTReal))
+        for first in range(0, len(lines), _LINES_A_TRANSACTION):
+            on_fraction(first / len(lines))
+            dataset.StartTransaction()
+            for number in range(first, min(first + _LINES_A_TRANSACTION, len(lines))):
+                points = lines.line(number)
+                feature = ogr.Feature(layer.GetLayerDefn())
+                feature.SetGeometryDirectly(ogr.CreateGeometryFromWkb(_wkb(_located(points, description.grid))))
+                feature.SetField(STRENGTH_FIELD, float(lines.strengths[number]))
+                feature.SetField(length_field, _length(points, unit))
+                layer.CreateFeature(feature)
+            dataset.CommitTransaction()
+        del layer
+    finally:
+        close_dataset(dataset)
+    # GDAL before 3.8 closes it only now.
+    del dataset
+    on_fraction(1.0)
+
+
+def _reference(grid: Grid) -> Optional[osr.SpatialReference]:
+    if not grid.crs_wkt:
+        return None
+    reference = osr.SpatialReference()
+    reference.ImportFromWkt(grid.crs_wkt)
+    # Coordinates are (x, y), whatever order the authority has.
+    reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    return reference
+
+
+def _located(points: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    """Return pixel coordinates (n, 2) as coordinates of the CRS."""
+    x0, x_step, _, y0, _, y_step = grid.geotransform
+    return np.array([x0, y0]) + points * np.array([x_step, y_step])
+
+
+def _length(points: NDArray[np.float64], unit: tuple[float, float]) -> float:
+    steps = np.diff(points, axis=0) * np.array(unit)
+    return float(np.sqrt((steps**2).sum(axis=1)).sum())
+
+
+def _wkb(coordinates: NDArray[np.float64]) -> bytes:
+    return struct.pack("<BII", 1, _WKB_LINE, len(coordinates)) + coordinates.astype("<f8").tobytes()

@@ -1,0 +1,174 @@
+"""Where the colour changes: how strong each pixel's border is, and the points that borders run through.
+
+A field border is a step from one colour to another, or a line: a hedge, a track, a ditch between two fields alike. The
+gradient alone has two maxima at a line, one on each side, and would trace it twice. So the gradient's tensor and that
+of the second derivatives are added up, as in the boundary tensor of Köthe (2003), over all bands (Di Zenzo, 1986): its
+larger eigenvalue has one maximum at either, in the middle, and its eigenvector says which way is across.
+
+Only additions, multiplications, divisions and square roots of single numbers are made, in an order that no window
+changes: the same pixel comes out the same, bit for bit, in whatever window it is seen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .picture import Picture, Window
+
+# Of the Gaussian, in low-res pixels: about what the sensor could resolve.
+FILTER_SD_PX = 0.5
+# How much the second derivative counts. Between 0.577 and 1 both a step and a thin line have a single maximum.
+SHARE_OF_LINES = 0.6
+# The Gaussian is cut off there, in standard deviations.
+CUT_OFF_SD = 3.5
+# What a sharp step of height 1 comes out as.
+STEP_RESPONSE = 1.0 / math.sqrt(2.0 * math.pi)
+
+Values = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Energy:
+    """The borders' strength in a window, with one pixel more on each side.
+
+    Attributes:
+        strengths: (row, column); a sharp step has the distance of its colours, of which 1 is the picture's range.
+        across: (2, row, column), unit vectors (row, column) across the border, of either sign.
+        is_known: (row, column), whether no invalid pixel had a say.
+    """
+
+    strengths: Values
+    across: Values
+    is_known: Mask
+
+
+@dataclass(frozen=True)
+class EdgePoints:
+    """Points that borders run through, at most one a pixel, in the order of rows and columns.
+
+    Attributes:
+        pixels: (n, 2), row and column of the pixel that each is found in.
+        places: (n, 2), row and column, with pixel centres at whole numbers.
+        across: (n, 2), unit vectors across the border, of either sign.
+        strengths: (n,), as in :class:`Energy`.
+    """
+
+    pixels: NDArray[np.int64]
+    places: NDArray[np.float64]
+    across: NDArray[np.float64]
+    strengths: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Filters:
+    """A Gaussian and its first two derivatives, each for unit response to what it looks for; (2 x reach + 1,)."""
+
+    smooth: Values
+    slope: Values
+    bend: Values
+
+    @classmethod
+    def of(cls, scale: int) -> Filters:
+        """Return those for a result that is ``scale`` times as fine as its input."""
+        sd = FILTER_SD_PX * scale
+        reach = math.ceil(CUT_OFF_SD * sd)
+        x = np.arange(-reach, reach + 1, dtype=np.float64)
+        half = np.exp(-0.5 * (x[: reach + 1] / sd) ** 2)
+        # Symmetric to the last bit.
+        smooth = np.concatenate([half, half[-2::-1]])
+        smooth /= smooth.sum()
+        slope = x * smooth
+        slope *= sd / (slope * x).sum()
+        bend = (x**2 / sd**2 - 1.0) * smooth
+        # A plane and a slope have no bend, also where the Gaussian is cut off.
+        bend -= smooth * bend.sum()
+        bend *= sd**2 * 2.0 / (bend * x**2).sum()
+        return cls(*(part.astype(np.float32) for part in (smooth, slope, bend)))
+
+    @property
+    def reach_px(self) -> int:
+        """How far away a pixel has a say."""
+        return len(self.smooth) // 2
+
+
+def measure_energy(picture: Picture, window: Window, filters: Filters) -> Energy:
+    """Return how strong borders are in ``window``, widened by one pixel."""
+    rr, cc, rc = np.zeros((3, window.rows + 2, window.columns + 2), dtype=np.float32)
+    lines = np.float32(SHARE_OF_LINES**2)
+    for band in picture.bands:
+        levels = picture.read(band, window, filters.reach_px + 1)
+        smooth, slope, bend = (_filtered(levels, kernel, 0) for kernel in (filters.smooth, filters.slope, filters.bend))
+        down, right = _filtered(slope, filters.smooth, 1), _filtered(smooth, filters.slope, 1)
+        down_down, right_right = _filtered(bend, filters.smooth, 1), _filtered(smooth, filters.bend, 1)
+        down_right = _filtered(slope, filters.slope, 1)
+        rr += down * down + lines * (down_down * down_down + down_right * down_right)
+        cc += right * right + lines * (right_right * right_right + down_right * down_right)
+        rc += down * right + lines * (down_right * (down_down + right_right))
+    half_difference = (rr - cc) * np.float32(0.5)
+    root = np.sqrt(half_difference * half_difference + rc * rc)
+    largest = (rr + cc) * np.float32(0.5) + root
+    factor = np.float32(1.0 / (STEP_RESPONSE**2 * len(picture.bands)))
+    is_known = picture.is_known(window, 1, filters.reach_px + 1)
+    return Energy(np.sqrt(largest * factor), _eigenvectors(half_difference, rc, root), is_known)
+
+
+def find_points(energy: Energy, window: Window, lowest: float) -> EdgePoints:
+    """Return the points of ``window`` at which the strength is greatest across the border, and above ``lowest``.
+
+    Places are as fine as a parabola through three pixels tells, along the axis that is nearer to the direction across
+    (Devernay, 1995).
+    """
+    strengths = energy.strengths
+    inner = (slice(1, -1), slice(1, -1))
+    here = strengths[inner]
+    is_across_rows = np.abs(energy.across[0][inner]) > np.abs(energy.across[1][inner])
+    before = np.where(is_across_rows, strengths[:-2, 1:-1], strengths[1:-1, :-2])
+    after = np.where(is_across_rows, strengths[2:, 1:-1], strengths[1:-1, 2:])
+    is_point = (here > before) & (here >= after) & (here > np.float32(lowest)) & energy.is_known[inner]
+    rows, columns = np.nonzero(is_point)
+    low, middle, high = (values[rows, columns].astype(np.float64) for values in (before, here, after))
+    shifts = 0.5 * (low - high) / (low + high - 2.0 * middle)
+    pixels = np.stack([rows + window.row, columns + window.column], axis=1).astype(np.int64)
+    places = pixels.astype(np.float64)
+    axes = np.where(is_across_rows[rows, columns], 0, 1)
+    places[np.arange(len(places)), axes] += shifts
+    across = energy.across[:, 1:-1, 1:-1][:, rows, columns].T.astype(np.float64)
+    return EdgePoints(pixels, places, across, middle)
+
+
+def _eigenvectors(half_difference: Values, rc: Values, root: Values) -> Values:
+    """Return the unit eigenvectors (2, row, column) of the larger eigenvalue."""
+    is_rather_rows = half_difference >= 0.0
+    length_ways = root + np.abs(half_difference)
+    rows = np.where(is_rather_rows, length_ways, rc)
+    columns = np.where(is_rather_rows, rc, length_ways)
+    lengths = np.sqrt(rows * rows + columns * columns)
+    # Where no direction is better than another, any will do.
+    is_nothing = lengths == 0.0
+    lengths = np.where(is_nothing, np.float32(1.0), lengths)
+    return np.stack([np.where(is_nothing, np.float32(1.0), rows / lengths), columns / lengths])
+
+
+def _filtered(values: Values, kernel: Values, axis: int) -> Values:
+    """Return ``values`` filtered along ``axis``, shorter by the kernel's reach at both ends."""
+    reach = len(kernel) // 2
+    length = values.shape[axis] - 2 * reach
+    is_odd = bool(kernel[0] == -kernel[-1]) and kernel[0] != 0.0
+
+    def part(start: int) -> Values:
+        index = (
+            (slice(start, start + length), slice(None)) if axis == 0 else (slice(None), slice(start, start + length))
+        )
+        return values[index]
+
+    total = np.zeros_like(part(0)) if is_odd else part(reach) * kernel[reach]
+    for distance in range(1, reach + 1):
+        before, after = part(reach - distance), part(reach + distance)
+        pair = after - before if is_odd else after + before
+        total += pair * kernel[reach + distance]
+    return total
