@@ -71,6 +71,8 @@ def _parameters(plan: EnhancePlan, source: RasterUri) -> dict[str, str]:
         parameters["MODEL"] = job.model
     if plan.is_cloud_optimised:
         parameters["COG"] = "true"
+    if plan.dip_output is not None:
+        parameters["KEEP_DIP"] = "true"
     if plan.borders is not None:
         parameters["TRACE_BORDERS"] = "true"
     is_temporary = Path(QgsProcessingUtils.tempFolder()) in plan.output.parents

@@ -18,7 +18,7 @@ from .preview import NoPreview, PreviewPainter
 from .provenance import describe_layer
 from .quick_look import discard, quick_look_request
 from .request import EnhanceRequest
-from .result_layer import add_result
+from .result_layer import add_dip, add_result
 from .task import EnhanceTask
 
 # The worker is gone two seconds after it was cancelled; the rest is for a slow disk.
@@ -268,6 +268,8 @@ def _add(result: EnhanceResult) -> QgsRasterLayer:
     layer = add_result(result.plan, result.output, QgsProject.instance())
     layer.setName(result.name)
     describe_layer(layer, result.summary)
+    if result.dip_output is not None:
+        add_dip(result.plan, result.dip_output, layer, QgsProject.instance())
     if result.borders is not None:
         add_borders(result.plan, result.borders, layer, result.summary)
     return layer

@@ -18,7 +18,7 @@ from .plan import CannotEnhance
 
 OUTPUT_EXTENSIONS = (".tif", ".tiff")
 REPORT_EXTENSION = ".report.json"
-BORDERS_ENDING = "_borders{}.gpkg"
+BORDERS_ENDING, DIP_ENDING = "_borders{}.gpkg", "_dip{}.tif"
 # GDAL puts what a GeoTIFF cannot say into a file beside it.
 LONGEST_SIDECAR_ENDING = ".aux.xml"
 
@@ -63,21 +63,21 @@ def choose_report(wished: Optional[Path], output: Path, source_files: Iterable[P
     return report
 
 
-def choose_borders(output: Path) -> Path:
-    """Return the absolute path of the GeoPackage of borders beside the output.
+def choose_extra(output: Path, ending: str) -> Path:
+    """Return the absolute path of a file that goes with the output: its name, and then ``ending`` (a format string).
 
     It is one that is free, with a number if need be: who digitizes may have edited the lines of an earlier run.
 
     Raises:
         CannotEnhance: if nothing can be written there.
     """
-    endings = (BORDERS_ENDING.format(f"_{number}" if number > 1 else "") for number in itertools.count(1))
-    for ending in endings:
-        borders = output.with_name(output.stem + ending)
-        _check_name(output, borders.name)
-        if not os.path.lexists(borders):
+    endings = (ending.format(f"_{number}" if number > 1 else "") for number in itertools.count(1))
+    for numbered in endings:
+        extra = output.with_name(output.stem + numbered)
+        _check_name(output, extra.name + LONGEST_SIDECAR_ENDING)
+        if not os.path.lexists(extra):
             break
-    return borders
+    return extra
 
 
 def check_room(what: str, needs: Iterable[tuple[Path, int]]) -> None:

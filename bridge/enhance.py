@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from qgis.core import Qgis, QgsMessageLog
 
@@ -18,13 +18,13 @@ from ..engine.array_file import open_array
 from ..engine.border_file import read_borders
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Finished, Preview, Progress, Started
-from ..engine.job import OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
+from ..engine.job import DIP_FILE, OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
 from .border_sink import BorderDescription, StagedBorders, staged_borders
 from .estimating import estimate_plan, learn_download_from, learn_from
 from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder
-from .provenance import border_abstract, tiff_items
+from .provenance import border_abstract, dip_items, tiff_items
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
 from .raster_source import SourceUnreadable, read_window
 from .report import StagedReport, compose_report, staged_report
@@ -83,6 +83,11 @@ class EnhanceResult:
     def output(self) -> Path:
         """The GeoTIFF."""
         return self.plan.output
+
+    @property
+    def dip_output(self) -> Optional[Path]:
+        """The GeoTIFF of Deep Image Prior's own picture, None if it was not kept."""
+        return self.plan.dip_output
 
     @property
     def borders(self) -> Optional[Path]:
@@ -168,18 +173,19 @@ def enhance(
         with (
             _job_folder() as folder,
             staged_geotiff(plan.output) as raster,
+            staged_geotiff(plan.dip_output) as dip_raster,
             staged_report(plan.report) as report,
             staged_borders(plan.borders) as borders,
         ):
             _read(plan, run, folder)
             finished = _work(plan, run, folder, is_to_finish, on_preview)
-            _write(plan, run, folder, raster, finished.report)
+            _write(plan, run, folder, (raster, dip_raster), finished.report)
             if plan.borders is not None:
                 _write_borders(plan, run, folder, borders)
             seconds = {**run.seconds, "total": run.total_s}
             summary = compose_report(plan, run.started, finished.report, seconds, expected.seconds)
             report.write(summary)
-            _publish(raster, report, borders)
+            _publish(report, borders, dip_raster, raster)
     except WorkerCancelled as error:
         raise EnhanceCancelled from error
     except WorkerFailed as error:
@@ -253,23 +259,44 @@ def _work(
         return run_worker(plan.engine_python, folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
 
 
-def _write(plan: EnhancePlan, run: _Run, folder: Path, raster: StagedGeotiff, worker_report: dict[str, Any]) -> None:
-    """Turn the worker's array into the GeoTIFF."""
-    phase = "Writing the result"
+def _write(
+    plan: EnhancePlan,
+    run: _Run,
+    folder: Path,
+    rasters: tuple[StagedGeotiff, StagedGeotiff],
+    worker_report: dict[str, Any],
+) -> None:
+    """Turn the worker's arrays into GeoTIFFs: the result's, and that of Deep Image Prior if it is kept."""
     items = tiff_items(plan, run.started, worker_report)
-    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, items, plan.is_cloud_optimised)
+    described = [(rasters[0], OUTPUT_FILE, items)]
+    if plan.dip_output is not None:
+        described.append((rasters[1], DIP_FILE, dip_items(plan, items)))
+    share = (1.0 - WORK_UNTIL) / len(described)
     with run.timed("write"):
-        run.tell(phase, WORK_UNTIL)
-        with open_array(folder / OUTPUT_FILE) as pixels, open_array(folder / VALID_FILE) as valid:
-            expected = (len(plan.bands), description.grid.height_px, description.grid.width_px)
-            if pixels.shape != expected:
-                raise EnhanceFailed(
-                    "The engine returned a result of another size than it was asked for; please report this.",
-                    f"expected {expected}, got {pixels.shape}",
-                )
-            raster.write(
-                description, pixels, valid, lambda done: run.tell(phase, WORK_UNTIL + (1.0 - WORK_UNTIL) * done)
+        for number, (raster, file, notes) in enumerate(described):
+            _write_raster(plan, run, folder / file, raster, notes, WORK_UNTIL + number * share, share)
+
+
+def _write_raster(  # noqa: PLR0913, PLR0917, what is written, and which part of the progress bar it takes
+    plan: EnhancePlan,
+    run: _Run,
+    array: Path,
+    raster: StagedGeotiff,
+    notes: dict[str, str],
+    begin: float,
+    share: float,
+) -> None:
+    phase = "Writing the result"
+    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, notes, plan.is_cloud_optimised)
+    run.tell(phase, begin)
+    with open_array(array) as pixels, open_array(array.with_name(VALID_FILE)) as valid:
+        expected = (len(plan.bands), description.grid.height_px, description.grid.width_px)
+        if pixels.shape != expected:
+            raise EnhanceFailed(
+                "The engine returned a result of another size than it was asked for; please report this.",
+                f"expected {expected}, got {pixels.shape}",
             )
+        raster.write(description, pixels, valid, lambda done: run.tell(phase, begin + share * done))
 
 
 def _write_borders(plan: EnhancePlan, run: _Run, folder: Path, borders: StagedBorders) -> None:
@@ -316,15 +343,16 @@ def _job_folder() -> Iterator[Path]:
         folder.remove()
 
 
-def _publish(raster: StagedGeotiff, report: StagedReport, borders: StagedBorders) -> None:
-    """Give all files their names, or none."""
-    report.publish()
+def _publish(*files: Union[StagedReport, StagedBorders, StagedGeotiff]) -> None:
+    """Give all files their names, or none. What may replace a file for good comes last."""
+    published = []
     try:
-        borders.publish()
-        raster.publish()
+        for file in files:
+            file.publish()
+            published.append(file)
     except BaseException:
-        borders.take_back()
-        report.take_back()
+        for file in reversed(published):
+            file.take_back()
         raise
 
 

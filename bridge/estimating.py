@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Optional
 
@@ -12,11 +11,10 @@ from qgis.PyQt.QtCore import QCoreApplication
 from ..engine.calibration import DEVICES, Run, job_kind, learn, learn_download, this_machine
 from ..engine.estimate import estimate
 from ..engine.events import Started
-from ..engine.grid import Window
 from ..engine.job import Device
 from .free_memory import free_memory_bytes
 from .plan import EnhancePlan
-from .raster_source import BandInfo, common_dtype
+from .raster_source import common_dtype
 from .web_source import WebSource
 
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
@@ -53,25 +51,20 @@ class PlanEstimate:
     device: str
 
 
-def disk_needs(
-    window: Window,
-    bands: Sequence[BandInfo],
-    scale: int,
-    *,
-    is_cloud_optimised: bool = False,
-    traces_borders: bool = False,
-) -> DiskNeeds:
-    """Return how much room a job and its result take while they are made."""
-    pixels = window.width_px * window.height_px * len(bands)
-    dtype = common_dtype(bands)
+def disk_needs(plan: EnhancePlan) -> DiskNeeds:
+    """Return how much room a job and its results take while they are made."""
+    area_px = plan.window.width_px * plan.window.height_px
+    pixels, scale, dtype = area_px * len(plan.bands), plan.job.scale, common_dtype(plan.bands)
+    pictures = 1 if plan.dip_output is None else 2
     # A cloud-optimised GeoTIFF is made of another one.
-    files = 2 if is_cloud_optimised else 1
-    area_px = window.width_px * window.height_px
-    lines_bytes, file_bytes = (area_px * _BORDER_BYTES, area_px * _GEOPACKAGE_BYTES) if traces_borders else (0.0, 0.0)
+    files = pictures * (2 if plan.is_cloud_optimised else 1)
+    lines = 0 if plan.borders is None else area_px
     floats = 4 if np.can_cast(dtype, np.float32, casting="safe") else 8
     return DiskNeeds(
-        job_folder_bytes=pixels * (dtype.itemsize + 1) + pixels * scale**2 * floats + int(lines_bytes),
-        result_bytes=int(files * pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR + file_bytes),
+        job_folder_bytes=int(
+            pixels * (dtype.itemsize + 1) + pictures * pixels * scale**2 * floats + lines * _BORDER_BYTES
+        ),
+        result_bytes=int(files * pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR + lines * _GEOPACKAGE_BYTES),
     )
 
 
@@ -82,13 +75,7 @@ def estimate_plan(plan: EnhancePlan) -> PlanEstimate:
     download_s = 0.0
     if isinstance(plan.source, WebSource):
         download_s = machine.download_s(plan.source.server, window.height_px * window.width_px)
-    disk = disk_needs(
-        plan.window,
-        plan.bands,
-        plan.job.scale,
-        is_cloud_optimised=plan.is_cloud_optimised,
-        traces_borders=plan.job.traces_borders,
-    )
+    disk = disk_needs(plan)
     return PlanEstimate(
         seconds=expected.seconds + download_s,
         memory_bytes=expected.memory_bytes,

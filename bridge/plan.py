@@ -37,6 +37,7 @@ class EnhancePlan:
         engine_python: what runs the worker.
         output: where the GeoTIFF goes.
         report: where the JSON report goes.
+        dip_output: where the GeoTIFF of Deep Image Prior's own picture goes; None if it is not kept.
         borders: where the GeoPackage of traced borders goes; None if none are traced.
         is_cloud_optimised: whether the GeoTIFF is to be one.
         is_extent_clipped: whether the wished-for extent reaches beyond the layer by a pixel or more.
@@ -56,6 +57,7 @@ class EnhancePlan:
     engine_python: Path
     output: Path
     report: Path
+    dip_output: Optional[Path] = None
     borders: Optional[Path] = None
     is_cloud_optimised: bool = False
     is_extent_clipped: bool = False
@@ -71,6 +73,11 @@ class EnhancePlan:
     def title(self) -> str:
         """What is enhanced and how large it is, to be told from other plans in a list."""
         return f"{self.source_name}, {self.window.width_px} × {self.window.height_px} px, ×{self.job.scale}"
+
+    @property
+    def has_extras(self) -> bool:
+        """Whether more layers than one come of it."""
+        return self.dip_output is not None or self.borders is not None
 
     @property
     def result_name(self) -> str:

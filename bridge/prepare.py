@@ -28,7 +28,7 @@ from ..engine.model_file import CardError, fitting_card, model_file
 from ..engine.tile_store import tile_folder
 from .cloud_optimised import can_cloud_optimise
 from .compat import gdal_wkt
-from .destination import check_room, choose_borders, choose_output, choose_report
+from .destination import BORDERS_ENDING, DIP_ENDING, check_room, choose_extra, choose_output, choose_report
 from .estimating import disk_needs
 from .layer_extent import bounds_of, reaches_beyond, window_of
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
@@ -86,7 +86,8 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         engine_python=python,
         output=output,
         report=report,
-        borders=choose_borders(output) if request.traces_borders else None,
+        dip_output=choose_extra(output, DIP_ENDING) if job.keeps_dip else None,
+        borders=choose_extra(output, BORDERS_ENDING) if request.traces_borders else None,
         is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None
         and reaches_beyond(bounds_of(request.extent, layer, transform_context), layer, raster.grid),
@@ -103,13 +104,7 @@ def check_room_for(plan: EnhancePlan) -> None:
     Raises:
         CannotEnhance: if there is too little.
     """
-    needs = disk_needs(
-        plan.window,
-        plan.bands,
-        plan.job.scale,
-        is_cloud_optimised=plan.is_cloud_optimised,
-        traces_borders=plan.borders is not None,
-    )
+    needs = disk_needs(plan)
     grid = plan.output_grid
     what = f"A result of {grid.width_px} × {grid.height_px} pixels in {len(plan.bands)} bands"
     folders = [(Path(tempfile.gettempdir()), needs.job_folder_bytes), (plan.output.parent, needs.result_bytes)]
@@ -321,6 +316,7 @@ def _job(request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[
             cache_folder=str(tile_folder()),
             cache_limit_bytes=cache_limit_bytes(),
             traces_borders=request.traces_borders,
+            keeps_dip=request.keeps_dip and request.method is Method.CHAIN,
         )
     except JobError as error:
         raise CannotEnhance(str(error)) from error

@@ -8,6 +8,7 @@ from typing import Any, Optional
 from qgis.core import QgsLayerMetadata, QgsRasterLayer
 
 from ..engine.events import Started
+from ..engine.job import Method
 from .plan import EnhancePlan
 from .raster_source import NATURE, NATURE_ITEM
 from .version import headland_version
@@ -43,6 +44,15 @@ def tiff_items(plan: EnhancePlan, started: Optional[Started], worker_report: dic
         "HEADLAND_STOPPED": json.dumps(worker_report["stopped"]) if "stopped" in worker_report else "",
     }
     return {name: text for name, text in items.items() if text}
+
+
+def dip_items(plan: EnhancePlan, items: dict[str, str]) -> dict[str, str]:
+    """Return the metadata items of Deep Image Prior's own picture, made of those of the result that builds on it."""
+    return {
+        **{name: text for name, text in items.items() if name != "HEADLAND_RMSE_OVER_NOISE"},
+        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, Deep Image Prior alone x{plan.job.scale} ({NATURE})",
+        "HEADLAND_METHOD": Method.DIP.value,
+    }
 
 
 def describe_layer(layer: QgsRasterLayer, report: dict[str, Any]) -> None:

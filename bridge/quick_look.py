@@ -51,6 +51,7 @@ def quick_look_request(
         bands=tuple(sorted(shown_bands(layer))) or request.bands,
         output=None,
         report=None,
+        keeps_dip=False,
         traces_borders=False,
     )
 

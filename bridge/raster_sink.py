@@ -66,8 +66,8 @@ class ResultDescription:
 
 
 @contextmanager
-def staged_geotiff(path: Path) -> Iterator[StagedGeotiff]:
-    """Yield what writes a GeoTIFF that is to stand at ``path``; one that was not published leaves nothing behind."""
+def staged_geotiff(path: Optional[Path]) -> Iterator[StagedGeotiff]:
+    """Yield what writes a GeoTIFF that is to stand at ``path``, None for none; one not published leaves nothing."""
     raster = StagedGeotiff(path)
     try:
         yield raster
@@ -76,9 +76,9 @@ def staged_geotiff(path: Path) -> Iterator[StagedGeotiff]:
 
 
 class StagedGeotiff:
-    """A GeoTIFF that is written first and gets its name later, when all else is done too."""
+    """A GeoTIFF that is written first and gets its name later, when all else is done too; none if there is no path."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Optional[Path]) -> None:
         self._path = path
         self._staging: Optional[Staging] = None
 
@@ -101,6 +101,8 @@ class StagedGeotiff:
             ResultUnwritable: if GDAL fails or the engine's numbers are none.
             OSError: if the folder cannot be written to.
         """
+        if self._path is None:
+            raise ValueError("no raster was wished for")
         self._staging = Staging(self._path)
         partial = self._staging.path / _PARTIAL_NAME
         # A mask belongs into the TIFF; a CRS that has no place there goes beside it, also where that is switched off.
@@ -123,6 +125,8 @@ class StagedGeotiff:
 
     def publish(self) -> None:
         """Give the raster its name; a file of that name is replaced, with what spoke of it, or nothing changes."""
+        if self._path is None:
+            return
         if self._staging is None:
             raise ValueError("nothing was written")
         partial = self._staging.path / _PARTIAL_NAME
@@ -134,8 +138,16 @@ class StagedGeotiff:
                 sidecar = partial.with_name(partial.name + ending)
                 if sidecar.exists():
                     self._staging.move(sidecar, target)
-            # Last of all, because it cannot be undone.
-            partial.replace(self._path)
+            if os.path.lexists(self._path):
+                # Last of all, because it cannot be undone.
+                partial.replace(self._path)
+            else:
+                self._staging.move(partial, self._path)
+
+    def take_back(self) -> None:
+        """Undo ``publish``, if no file was replaced."""
+        if self._staging is not None:
+            self._staging.move_back()
 
     def discard(self) -> None:
         """Remove what was not published."""

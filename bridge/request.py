@@ -24,6 +24,7 @@ class EnhanceRequest:
         mtf_at_nyquist: used only with ``Sensor.CUSTOM``.
         model: the user's own Decrappify model (ONNX, its card beside it); None for the shipped one.
         is_cloud_optimised: whether the result is to be a cloud-optimised GeoTIFF.
+        keeps_dip: whether Deep Image Prior's own picture is to be kept beside the result; only the chain has one.
         traces_borders: whether a line layer of likely field borders is to go with it.
         output: where the GeoTIFF goes; None for a temporary file.
         report: where the JSON report goes; None for beside the output.
@@ -42,6 +43,7 @@ class EnhanceRequest:
     device: Device = Device.AUTO
     model: Optional[Path] = None
     is_cloud_optimised: bool = False
+    keeps_dip: bool = False
     traces_borders: bool = False
     output: Optional[Path] = None
     report: Optional[Path] = None

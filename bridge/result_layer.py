@@ -16,6 +16,7 @@ from qgis.core import (
     QgsRasterLayer,
     QgsReadWriteContext,
 )
+from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtXml import QDomDocument, QDomElement
 
 from .plan import EnhancePlan
@@ -24,8 +25,8 @@ from .plan import EnhancePlan
 _BAND_ATTRIBUTES = ("band", "grayBand", "redBand", "greenBand", "blueBand")
 # How QGIS shows what a map server sends: as it is. A file with the same colours needs a renderer of bands.
 _PICTURE_RENDERER = "singlebandcolordata"
-# Of a result: the id of its source layer.
-_SOURCE_PROPERTY = "headland/source_layer"
+# Of a result: the ids of its source layer, and of the layer of Deep Image Prior's own picture.
+_SOURCE_PROPERTY, _DIP_PROPERTY = "headland/source_layer", "headland/dip_layer"
 _STYLE_CATEGORIES = QgsMapLayer.StyleCategory.Symbology | QgsMapLayer.StyleCategory.Rendering
 
 
@@ -33,7 +34,7 @@ def add_result(plan: EnhancePlan, output: Path, project: QgsProject) -> QgsRaste
     """Add ``output`` to ``project`` and return its layer. On the main thread.
 
     It lies directly above the source layer and its earlier results, in whatever group that is, and looks like it. If
-    the source layer is gone, it lies on top of everything in QGIS's default style. Where borders are to go with it, it
+    the source layer is gone, it lies on top of everything in QGIS's default style. Where other layers go with it, it
     lies there in a group of its own.
     """
     found = project.mapLayer(plan.source_layer_id)
@@ -44,11 +45,35 @@ def add_result(plan: EnhancePlan, output: Path, project: QgsProject) -> QgsRaste
     root = project.layerTreeRoot()
     node = root.findLayer(source.id()) if source is not None else None
     group, place = (root, 0) if node is None else _place_above(node, plan.source_layer_id)
-    if plan.borders is not None:
+    if plan.has_extras:
         group, place = group.insertGroup(place, plan.result_name), 0
         group.setCustomProperty(_SOURCE_PROPERTY, plan.source_layer_id)
     group.insertLayer(place, layer)
     return layer
+
+
+def add_dip(plan: EnhancePlan, file: Path, result: QgsRasterLayer, project: QgsProject) -> QgsRasterLayer:
+    """Add Deep Image Prior's own picture below ``result``, which knows it from then on; return its layer.
+
+    It is not shown: that is the strength slider's to do, and a layer that nobody can see takes time to draw.
+    """
+    found = project.mapLayer(plan.source_layer_id)
+    layer = open_result(plan, file, found if isinstance(found, QgsRasterLayer) else None)
+    layer.setName(
+        QCoreApplication.translate("Headland", "{} (×{}, DIP alone)").format(plan.source_name, plan.job.scale)
+    )
+    layer.setCustomProperty(_SOURCE_PROPERTY, plan.source_layer_id)
+    result.setCustomProperty(_DIP_PROPERTY, layer.id())
+    project.addMapLayer(layer, False)
+    node = project.layerTreeRoot().findLayer(result.id())
+    group = node.parent()
+    group.insertLayer(group.children().index(node) + 1, layer).setItemVisibilityChecked(False)
+    return layer
+
+
+def dip_id_of(layer: QgsMapLayer) -> str:
+    """Return the id of the layer of Deep Image Prior's own picture that goes with a result, "" if there is none."""
+    return str(layer.customProperty(_DIP_PROPERTY, ""))
 
 
 def _place_above(node: QgsLayerTreeNode, source_layer_id: str) -> tuple[QgsLayerTreeGroup, int]:

@@ -94,7 +94,13 @@ def estimate(job: Job, rows_px: int, columns_px: int, machine: Machine) -> Estim
     return Estimate(
         start_s=machine.start_s,
         work_s=work_s + alone_s / machine.speed,
-        read_and_write_s=rows_px * columns_px * _bands(job) * job.scale**2 * _READ_AND_WRITE_S / machine.speed,
+        read_and_write_s=_pictures(job)
+        * rows_px
+        * columns_px
+        * _bands(job)
+        * job.scale**2
+        * _READ_AND_WRITE_S
+        / machine.speed,
         ratio=machine.ratio(job_kind(job, device)),
         memory_bytes=_memory_bytes(job, tiles),
         device=device,
@@ -147,7 +153,7 @@ def _core_seconds(job: Job, tiles: _Tiles, rows_px: int, columns_px: int) -> tup
         on_processor += tiles.total_px * triples * _DECRAPPIFY[scale]
     # The anchor's part of this is the comparison with the input.
     on_device += tiles.total_px * bands * _CONSISTENCY[scale]
-    alone = tiles.total_px * bands * _BLEND[scale] + rows_px * columns_px * bands * _MEASURE + _JOB_S
+    alone = tiles.total_px * bands * _pictures(job) * _BLEND[scale] + rows_px * columns_px * bands * _MEASURE + _JOB_S
     if _runs_decrappify(job):
         alone += _OPEN_DECRAPPIFY_S
     return on_device, on_processor, alone
@@ -196,3 +202,8 @@ def _is_reference(job: Job) -> bool:
 
 def _runs_decrappify(job: Job) -> bool:
     return job.method in (Method.CHAIN, Method.DECRAPPIFY)
+
+
+def _pictures(job: Job) -> int:
+    """Return how many rasters of the result's size are made."""
+    return 2 if job.keeps_dip else 1

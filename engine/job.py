@@ -11,6 +11,8 @@ file                    shape                                        values
 ``input.npy``           (band, row, column)                          the source's own digital numbers
 ``valid.npy``           (band, row, column), bool                    True = valid
 ``output.npy``          (band, row x scale, column x scale), float   digital numbers, not rounded
+``dip.npy``             as ``output.npy``                            Deep Image Prior's own picture, if
+                                                                     the job keeps it
 ``preview.npy``         (band, row, column), float32, some bands     digital numbers, no number where
                                                                      nothing is known yet or valid
 ======================  ===========================================  ==========================
@@ -30,6 +32,7 @@ JOB_FILE = "job.json"
 INPUT_FILE = "input.npy"
 VALID_FILE = "valid.npy"
 OUTPUT_FILE = "output.npy"
+DIP_FILE = "dip.npy"
 PREVIEW_FILE = "preview.npy"
 
 SCALE_FACTORS = (2, 4)
@@ -92,6 +95,7 @@ class Job:
         cache_folder: where finished tiles are kept (engine/tile_store.py); None to keep none.
         cache_limit_bytes: how much may be kept there; 0 to keep none.
         traces_borders: whether likely field borders are traced in the result.
+        keeps_dip: whether Deep Image Prior's own picture is kept beside the result of the chain, which builds on it.
     """
 
     method: Method
@@ -108,6 +112,7 @@ class Job:
     cache_folder: Optional[str] = None
     cache_limit_bytes: int = 0
     traces_borders: bool = False
+    keeps_dip: bool = False
 
     def __post_init__(self) -> None:
         if self.scale not in SCALE_FACTORS:
@@ -116,6 +121,8 @@ class Job:
             raise JobError("The job names no band; it needs at least one.")
         if not all(0 <= band < len(self.band_names) for band in self.preview_bands):
             raise JobError(f"The preview is to show the bands {self.preview_bands} of {len(self.band_names)}.")
+        if self.keeps_dip and self.method is not Method.CHAIN:
+            raise JobError(f"The method {self.method.value} has no picture of Deep Image Prior beside its result.")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise JobError(f"The seed is {self.seed}; it must lie between 0 and {LARGEST_SEED}.")
         if self.cache_limit_bytes < 0:

@@ -10,13 +10,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .events import Cancelled, Event, Failed, FailureKind, Finished, Progress, Started, encode
 from .events import Preview as PreviewWritten
-from .job import INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError
+from .job import DIP_FILE, INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError
 from .memory import is_out_of_memory
 from .progress import BadInput
 from .progress import Cancelled as JobCancelled
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .array_file import ArrayFile
     from .preview import Preview
 
-PARTIAL_OUTPUT_FILE = "output.partial.npy"
+PARTIAL_ENDING = ".partial"
 # QGIS redraws its progress at most this often.
 PROGRESS_INTERVAL_S = 0.1
 
@@ -116,11 +117,11 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
         reporter.progress(phase, fraction)
 
     try:
-        report = _write_output(
+        report = _write_outputs(
             job_folder,
             low_res,
-            job.scale,
-            lambda output: pipeline.enhance(
+            job,
+            lambda output, dip_output: pipeline.enhance(
                 job,
                 low_res,
                 valid,
@@ -129,6 +130,7 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
                 commands.is_cancelled,
                 is_to_finish=commands.is_to_finish,
                 preview=preview,
+                dip_output=dip_output,
                 on_borders=lambda lines: write_borders(job_folder, lines),
             ),
         )
@@ -197,24 +199,27 @@ def _open_array(file: Path) -> ArrayFile:
         raise JobError(f"{file.name} cannot be read: {error}") from error
 
 
-def _write_output(
-    job_folder: Path, low_res: ArrayFile, scale: int, enhance: Callable[[ArrayFile], dict[str, Any]]
+def _write_outputs(
+    job_folder: Path, low_res: ArrayFile, job: Job, enhance: Callable[[ArrayFile, ArrayFile | None], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Let ``enhance`` fill a new output array, give the file its name once it is whole, and return the report."""
+    """Let ``enhance`` fill new arrays, give the files their names once they are whole, and return the report."""
     import numpy as np  # noqa: PLC0415, the environment may be broken
 
     from .array_file import new_array  # noqa: PLC0415, as above
 
     bands, rows_px, columns_px = low_res.shape
-    shape = (bands, rows_px * scale, columns_px * scale)
+    shape = (bands, rows_px * job.scale, columns_px * job.scale)
     # Digital numbers beyond 2^24 do not fit a float32.
     dtype = np.dtype(np.float32 if np.can_cast(low_res.dtype, np.float32, casting="safe") else np.float64)
-    _check_room(job_folder, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
-    partial = job_folder / PARTIAL_OUTPUT_FILE
+    names = (OUTPUT_FILE, DIP_FILE) if job.keeps_dip else (OUTPUT_FILE,)
+    _check_room(job_folder, len(names) * int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+    partials = {name: job_folder / f"{name}{PARTIAL_ENDING}" for name in names}
     # Windows does not rename a file that is still open.
-    with new_array(partial, dtype, shape) as output:
-        report = enhance(output)
-    partial.replace(job_folder / OUTPUT_FILE)
+    with ExitStack() as open_files:
+        outputs = [open_files.enter_context(new_array(partial, dtype, shape)) for partial in partials.values()]
+        report = enhance(outputs[0], outputs[1] if job.keeps_dip else None)
+    for name, partial in partials.items():
+        partial.replace(job_folder / name)
     return report
 
 

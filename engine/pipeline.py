@@ -75,6 +75,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
     is_to_finish: Callable[[], bool] = lambda: False,
     preview: Preview | None = None,
     on_borders: Callable[[BorderLines], None] = lambda _lines: None,
+    dip_output: Numbers | None = None,
 ) -> dict[str, Any]:
     """Run ``job`` and fill ``output``; return the worker's part of the report.
 
@@ -86,6 +87,8 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         is_to_finish: once true, the tile at hand is brought to its end with what Deep Image Prior has, and all others
             are made in a quick way (:mod:`.stopping`); the report's ``stopped`` says so.
         preview: draws what is done so far.
+        dip_output: for Deep Image Prior's own picture, on which Decrappify built, shaped as ``output``; None where it
+            is not wished for.
         on_borders: given the borders that were traced, if the job asks for them.
 
     Raises:
@@ -119,9 +122,10 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         progress.enter("Fitting the blur", 0.0, fit_share)
         with progress.timed("dip fit"):
             scene = plan.fit(scene, progress.step)
-    output_bytes = math.prod(output.shape) * output.dtype.itemsize
+    output_bytes = (1 if dip_output is None else 2) * math.prod(output.shape) * output.dtype.itemsize
     plan = replace(plan, cache=TileCache.of(job, plan.settings, plan.models, device, output_bytes))
-    tiles, stopped = run_tiles(scene, tiles, tilings, plan, output, progress, fit_share)
+    outputs = (output,) if dip_output is None else (output, dip_output)
+    tiles, stopped = run_tiles(scene, tiles, tilings, plan, outputs, progress, fit_share)
     progress.enter("Comparing the result with the input", 0.98, 0.985 if job.traces_borders else 1.0)
     with progress.timed("consistency"):
         figures, times_sharper = judge(scene, tiles, output, progress)

@@ -92,42 +92,44 @@ class TileCache:
         """
         return any((window, bands.start) in self.found for bands in groups)
 
-    def holds(self, scene: Scene, window: TileWindow, groups: Sequence[slice]) -> bool:
-        """Whether all of a tile's groups of bands are kept, and sound."""
-        return all(self._read(scene, window, bands) is not None for bands in groups)
+    def holds(self, scene: Scene, window: TileWindow, groups: Sequence[slice], pictures: int) -> bool:
+        """Whether all of a tile's groups of bands are kept, in so many pictures, and sound."""
+        return all(self._read(scene, window, bands, pictures) is not None for bands in groups)
 
-    def find(self, scene: Scene, window: TileWindow, bands: slice) -> Tensor | None:
-        """Return ``bands`` of the tile's estimate, (band, H, W) on the processor, None if they are not kept.
+    def find(self, scene: Scene, window: TileWindow, bands: slice, pictures: int) -> tuple[Tensor, ...] | None:
+        """Return ``bands`` of the tile's pictures, (band, H, W) on the processor, None if they are not kept.
 
-        It is zero where the tile has no weight in the result.
+        They are zero where the tile has no weight in the result.
         """
-        found = self._read(scene, window, bands)
+        found = self._read(scene, window, bands, pictures)
         if found is None:
             return None
         key, part = found
         rows, columns = _weighted_slices(window, scene.scale)
-        estimate = torch.zeros((len(part), *window.blending_weights(scene.scale).shape))
-        estimate[:, rows, columns] = torch.from_numpy(part)
+        whole = torch.zeros((len(part), *window.blending_weights(scene.scale).shape))
+        whole[:, rows, columns] = torch.from_numpy(part)
         if key not in self._own:
             self.found.add((window, bands.start))
-        return estimate
+        return whole.chunk(pictures)
 
-    def keep(self, scene: Scene, window: TileWindow, bands: slice, estimate: Tensor) -> None:
-        """Keep ``bands`` of the tile's estimate, (band, H, W), where it has a weight, if there is room."""
-        if self._store is None or estimate.dtype != torch.float32:
+    def keep(self, scene: Scene, window: TileWindow, bands: slice, pictures: Sequence[Tensor]) -> None:
+        """Keep ``bands`` of the tile's pictures, each (band, H, W), where it has a weight, if there is room."""
+        if self._store is None or any(picture.dtype != torch.float32 for picture in pictures):
             return
         rows, columns = _weighted_slices(window, scene.scale)
-        part = estimate.detach().cpu().numpy()[:, rows, columns]
+        part = np.concatenate([picture.detach().cpu().numpy()[:, rows, columns] for picture in pictures])
         key = self._key(scene, window, bands)
         if self._store.write(key, part, self._spared_bytes):
             self._own.add(key)
 
-    def _read(self, scene: Scene, window: TileWindow, bands: slice) -> tuple[str, NDArray[np.float32]] | None:
+    def _read(
+        self, scene: Scene, window: TileWindow, bands: slice, pictures: int
+    ) -> tuple[str, NDArray[np.float32]] | None:
         """Return the key of ``bands`` of the tile and what is kept of them, None if nothing is."""
         if self._store is None:
             return None
         rows, columns = _weighted_slices(window, scene.scale)
-        shape = (bands.stop - bands.start, rows.stop - rows.start, columns.stop - columns.start)
+        shape = (pictures * (bands.stop - bands.start), rows.stop - rows.start, columns.stop - columns.start)
         key = self._key(scene, window, bands)
         part = self._store.read(key, _DTYPE, shape)
         return None if part is None else (key, part)

@@ -14,7 +14,7 @@ from .bands import band_groups
 from .memory import give_back_memory, is_out_of_memory
 from .plan import Plan, Stage
 from .progress import Progress
-from .scene import Scene
+from .scene import Scene, Tile
 from .stopping import Rest, Stopped, choose_rest, fill, what_came
 from .tiling import TileWindow
 
@@ -35,20 +35,21 @@ def run_tiles(  # noqa: PLR0913, PLR0917, what the job is and where it is
     tiles: tuple[TileWindow, ...],
     smaller_tiles: Iterator[tuple[TileWindow, ...]],
     plan: Plan,
-    output: Numbers,
+    outputs: tuple[Numbers, ...],
     progress: Progress,
     done: float,
 ) -> tuple[tuple[TileWindow, ...], Stopped | None]:
-    """Fill ``output`` tile by tile; return the tiles that it took, and what came of it if it was to finish early.
+    """Fill ``outputs`` tile by tile; return the tiles that it took, and what came of it if it was to finish early.
 
     Args:
+        outputs: for the result and, where it is wished for as well, Deep Image Prior's own picture.
         tiles: the extent in tiles.
         smaller_tiles: the same in smaller and smaller ones, for where memory runs out.
         done: the fraction of the job that is done before.
     """
     while True:
         try:
-            stopped = _TileLoop(scene, tiles, plan, output, progress, done).run()
+            stopped = _TileLoop(scene, tiles, plan, outputs, progress, done).run()
         except Exception as error:
             smaller = next(smaller_tiles, None) if is_out_of_memory(error) else None
             if smaller is None:
@@ -58,7 +59,8 @@ def run_tiles(  # noqa: PLR0913, PLR0917, what the job is and where it is
             return tiles, stopped
         # Only here, past the handler, has the error let go of the tile's arrays.
         progress.enter("Going on with smaller tiles, for lack of memory", done, done)
-        clear(output)
+        for output in outputs:
+            clear(output)
         if scene.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -80,7 +82,7 @@ class _Part:
 
 
 class _TileLoop:
-    """Puts every tile through the stages and adds it to ``output`` with its blending weights, some bands at a time.
+    """Puts every tile through the stages and adds it to ``outputs`` with its blending weights, some bands at a time.
 
     Once the job is to finish, the tile at hand is brought to its end in all of its bands; of the others those are taken
     that lie in the cache, and the rest is made in a quick way.
@@ -91,11 +93,11 @@ class _TileLoop:
         scene: Scene,
         tiles: tuple[TileWindow, ...],
         plan: Plan,
-        output: Numbers,
+        outputs: tuple[Numbers, ...],
         progress: Progress,
         begin: float,
     ) -> None:
-        self._scene, self._tiles, self._plan, self._output, self._progress = scene, tiles, plan, output, progress
+        self._scene, self._tiles, self._plan, self._outputs, self._progress = scene, tiles, plan, outputs, progress
         self._begin = begin
         self._groups = band_groups(scene.bands)
         self._rest: Rest | None = None
@@ -103,7 +105,7 @@ class _TileLoop:
         self._may_be_shortened = False
 
     def run(self) -> Stopped | None:
-        """Fill the output; return what came of it if it is not what the whole job would have given."""
+        """Fill the outputs; return what came of it if it is not what the whole job would have given."""
         for number, window in enumerate(self._tiles):
             if self._progress.is_to_finish():
                 self._stop(number)
@@ -119,21 +121,22 @@ class _TileLoop:
     def _run_tile(self, number: int, window: TileWindow) -> None:
         cache = self._plan.cache
         # A tile of which some bands are sharper than others would be of neither kind.
-        may_be_kept = self._rest is None or cache.holds(self._scene, window, self._groups)
+        may_be_kept = self._rest is None or cache.holds(self._scene, window, self._groups, len(self._outputs))
         is_filled = False
         for part in self._parts(number, window):
-            estimate = self._kept(part) if cache.is_on and may_be_kept else None
-            if estimate is None and self._rest is None:
-                estimate = self._made(part)
-                if estimate is None:
+            pictures = self._kept(part) if cache.is_on and may_be_kept else None
+            if pictures is None and self._rest is None:
+                pictures = self._made(part)
+                if pictures is None:
                     self._stop(number)
-            if estimate is None:
+            if pictures is None:
                 is_filled = True
                 stage = partial(fill, rest=self._rest, on_step=self._progress.step)
-                estimate = self._through((("rest", stage),), part)
+                pictures = self._through((("rest", stage),), part)
             with self._progress.timed("blend"):
-                _blend(self._scene, window, part.bands, estimate, self._output)
-            del estimate
+                for picture, output in zip(pictures, self._outputs, strict=True):
+                    _blend(self._scene, window, part.bands, picture, output)
+            del pictures
             give_back_memory()
         if is_filled:
             self._filled.append(window)
@@ -145,19 +148,19 @@ class _TileLoop:
             begin, end = (self._begin + (_END - self._begin) * edge / parts for edge in (part, part + 1))
             yield _Part(window, bands, which, begin, end)
 
-    def _kept(self, part: _Part) -> Tensor | None:
-        """Return what an earlier run made of the part, if it is kept."""
+    def _kept(self, part: _Part) -> tuple[Tensor, ...] | None:
+        """Return what an earlier run made of the part, one picture an output, if it is kept."""
         with self._progress.timed("cache"):
-            estimate = self._plan.cache.find(self._scene, part.window, part.bands)
-        if estimate is not None:
+            pictures = self._plan.cache.find(self._scene, part.window, part.bands, len(self._outputs))
+        if pictures is not None:
             self._progress.enter(f"Going on where it was, {part.which}", part.begin, part.end)
-            self._plan.show(part.window, part.bands, estimate)
-        return estimate
+            self._plan.show(part.window, part.bands, pictures[0])
+        return pictures
 
-    def _made(self, part: _Part) -> Tensor | None:
+    def _made(self, part: _Part) -> tuple[Tensor, ...] | None:
         """Return what the method makes of the part, and keep it; None if the job is to finish and memory ran out."""
         try:
-            estimate = self._through(self._plan.stages, part)
+            pictures = self._through(self._plan.stages, part)
         except Exception as error:
             # What is finished by then is worth more than this tile.
             if self._progress.is_to_finish() and is_out_of_memory(error):
@@ -168,12 +171,13 @@ class _TileLoop:
             self._may_be_shortened = True
         elif self._plan.cache.is_on:
             with self._progress.timed("cache"):
-                self._plan.cache.keep(self._scene, part.window, part.bands, estimate)
-        return estimate
+                self._plan.cache.keep(self._scene, part.window, part.bands, pictures)
+        return pictures
 
-    def _through(self, stages: Sequence[tuple[str, Stage]], part: _Part) -> Tensor:
-        """Return what the stages make of the part, (band, H, W)."""
+    def _through(self, stages: Sequence[tuple[str, Stage]], part: _Part) -> tuple[Tensor, ...]:
+        """Return what the stages make of the part, (band, H, W), one picture an output."""
         tile = self._scene.tile(part.window, part.bands)
+        after_dip: Tile | None = None
         for position, (name, stage) in enumerate(stages):
             begin, end = (
                 part.begin + (part.end - part.begin) * edge / len(stages) for edge in (position, position + 1)
@@ -183,9 +187,15 @@ class _TileLoop:
                 tile = stage(tile)
             if tile.estimate is not None:
                 self._plan.show(part.window, part.bands, tile.estimate)
+            if name == "dip":
+                after_dip = tile
         if tile.estimate is None:
             raise ValueError("No stage made an estimate.")
-        return tile.estimate
+        if len(self._outputs) == 1:
+            return (tile.estimate,)
+        # Where the rest is made in a quick way, there is no other picture of it.
+        alone = tile if after_dip is None else dict(stages)["consistency"](after_dip)
+        return tile.estimate, tile.estimate if alone.estimate is None else alone.estimate
 
 
 def _blend(scene: Scene, window: TileWindow, bands: slice, estimate: Tensor, output: Numbers) -> None:

@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
+    QgsProcessingOutputRasterLayer,
     QgsProcessingOutputVectorLayer,
     QgsProcessingParameterBand,
     QgsProcessingParameterBoolean,
@@ -57,9 +58,11 @@ SEED = "SEED"
 DEVICE = "DEVICE"
 MODEL = "MODEL"
 COG = "COG"
+KEEP_DIP = "KEEP_DIP"
 TRACE_BORDERS = "TRACE_BORDERS"
 OUTPUT = "OUTPUT"
 REPORT = "REPORT"
+DIP_OUTPUT = "DIP_OUTPUT"
 BORDERS = "BORDERS"
 
 _DEFAULTS = EnhanceRequest(layer=None)
@@ -152,6 +155,9 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         cloud_optimised = QgsProcessingParameterBoolean(COG, LABELS[COG], defaultValue=_DEFAULTS.is_cloud_optimised)
         cloud_optimised.setFlags(cloud_optimised.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
         self.addParameter(cloud_optimised)
+        keep_dip = QgsProcessingParameterBoolean(KEEP_DIP, LABELS[KEEP_DIP], defaultValue=_DEFAULTS.keeps_dip)
+        keep_dip.setFlags(keep_dip.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+        self.addParameter(keep_dip)
         self.addParameter(
             QgsProcessingParameterBoolean(TRACE_BORDERS, LABELS[TRACE_BORDERS], defaultValue=_DEFAULTS.traces_borders)
         )
@@ -161,6 +167,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
                 REPORT, LABELS[REPORT], "JSON files (*.json)", optional=True, createByDefault=False
             )
         )
+        self.addOutput(QgsProcessingOutputRasterLayer(DIP_OUTPUT, LABELS[DIP_OUTPUT]))
         self.addOutput(
             QgsProcessingOutputVectorLayer(BORDERS, LABELS[BORDERS], QgsProcessing.SourceType.TypeVectorLine)
         )
@@ -179,7 +186,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             self._check_choices(parameters)
             check_seed(parameters.get(SEED))
             check_model(parameters.get(MODEL))
-            for flag in (COG, TRACE_BORDERS):
+            for flag in (COG, KEEP_DIP, TRACE_BORDERS):
                 as_flag(flag, parameters.get(flag))
             is_fine, message = super().checkParameterValues(parameters, context)
             if not is_fine:
@@ -241,6 +248,9 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         self._style_like_source(context)
         feedback.pushInfo(f"Written to {result.output}; the report is {result.report}.")
         outputs = {OUTPUT: str(result.output), REPORT: str(result.report)}
+        if result.dip_output is not None:
+            feedback.pushInfo(f"What Deep Image Prior alone gives is in {result.dip_output}.")
+            outputs[DIP_OUTPUT] = str(result.dip_output)
         if result.borders is None:
             return outputs
         feedback.pushInfo(f"{result.summary['borders']['lines']} likely field borders are in {result.borders}.")
@@ -289,6 +299,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             device=Device(self.parameterAsEnumString(parameters, DEVICE, context)),
             model=Path(model) if model else None,
             is_cloud_optimised=as_flag(COG, parameters.get(COG)),
+            keeps_dip=as_flag(KEEP_DIP, parameters.get(KEEP_DIP)),
             traces_borders=as_flag(TRACE_BORDERS, parameters.get(TRACE_BORDERS)),
             output=Path(self.parameterAsOutputLayer(parameters, OUTPUT, output_context)),
             report=Path(report) if report else None,

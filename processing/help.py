@@ -18,9 +18,11 @@ LABELS = {
     "DEVICE": "Device",
     "MODEL": "Decrappify model of your own (ONNX with its card beside it)",
     "COG": "Cloud-optimised GeoTIFF",
+    "KEEP_DIP": "Keep what Deep Image Prior alone gives",
     "TRACE_BORDERS": "Trace field borders",
     "OUTPUT": "Enhanced raster",
     "REPORT": "Report",
+    "DIP_OUTPUT": "Deep Image Prior alone",
     "BORDERS": "Field borders (traced)",
 }
 
@@ -41,6 +43,8 @@ long; <i>reference</i> is the published setting and takes days without a GPU.</p
 Nyquist that you give; an MTF alone means custom.</p>
 <p><b>Model</b>: a Decrappify model that you trained yourself, in place of the one that comes with the plugin.</p>
 <p><b>Cloud-optimised GeoTIFF</b>: writes the result in the order that web maps and cloud storage read well.</p>
+<p><b>Keep what Deep Image Prior alone gives</b>: with <i>chain</i>, also writes what Decrappify built on, as
+<i>name</i>_dip.tif.</p>
 <p><b>Trace field borders</b>: also writes a line layer of likely field borders beside the result, as
 <i>name</i>_borders.gpkg, to snap to and to trace along. Each line is a guess, with a strength from 0 to 1.</p>
 <p>In scripts the choices are given by their words: METHOD=chain SCALE=4 PRESET=fast. An extent is written

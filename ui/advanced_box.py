@@ -48,6 +48,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box.setFilter("ONNX (*.onnx)")
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
         self.cloud_box = QCheckBox(tr("Cloud-optimised"))
+        self.dip_box = QCheckBox(tr("Keep DIP’s picture"))
         self.borders_box = QCheckBox(tr("Trace field borders"))
         self.cache_row = CacheRow()
         self.cache_limit_box = CacheLimitBox()
@@ -58,6 +59,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box.fileChanged.connect(self.changed)
         self.mtf_box.valueChanged.connect(self.changed)
         self.cloud_box.toggled.connect(self.changed)
+        self.dip_box.toggled.connect(self.changed)
         self.borders_box.toggled.connect(self.changed)
         self.cache_limit_box.valueChanged.connect(self.cache_row.refresh)
         self.sensor_box.currentIndexChanged.connect(self._enable_mtf)
@@ -106,6 +108,11 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         return self.cloud_box.isChecked()
 
     @property
+    def keeps_dip(self) -> bool:
+        """Whether Deep Image Prior's own picture is kept beside the chain's result."""
+        return self.dip_box.isChecked()
+
+    @property
     def traces_borders(self) -> bool:
         """Whether a line layer of likely field borders is to go with the result."""
         return self.borders_box.isChecked()
@@ -120,6 +127,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.device_box.choose(request.device)
         self.model_box.setFilePath(str(request.model) if request.model else "")
         self.cloud_box.setChecked(request.is_cloud_optimised)
+        self.dip_box.setChecked(request.keeps_dip)
         self.borders_box.setChecked(request.traces_borders)
 
     def show_bands_of(self, layer: Optional[QgsRasterLayer]) -> None:
@@ -163,6 +171,11 @@ class AdvancedBox(QgsCollapsibleGroupBox):
                 tr("&Format"),
                 self.cloud_box,
                 tr("Write a cloud-optimised GeoTIFF, which web maps and cloud storage read well"),
+            ),
+            (
+                tr("S&tages"),
+                self.dip_box,
+                tr("Keep what DIP alone gives, too: the strength slider then goes from source over DIP to Decrappify"),
             ),
             (
                 tr("Di&gitizing"),

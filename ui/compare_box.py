@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, Q
 from ..bridge.result_layer import source_id_of
 from .choices import tr
 from .compare_tool import CompareTool
+from .strength import has_dip, show_strength, shown_strength
 
 FULL = 100
 
@@ -35,13 +36,12 @@ class CompareBox(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, FULL)
         self.slider.setPageStep(10)
+        # Marks for source, DIP's picture and result.
+        self.slider.setTickInterval(FULL // 2)
         self.slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.slider.setAccessibleName(tr("Strength"))
         # A click on it must not take the keys from the map, where F is held.
         self.slider.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.slider.setToolTip(
-            tr("How much of the result is mixed with the source on the map; the file stays as it is")
-        )
         label = QLabel(tr("S&trength"))
         label.setBuddy(self.slider)
         self.strength_label = QLabel()
@@ -72,7 +72,16 @@ class CompareBox(QWidget):
         self._source_id = "" if layer is None else source_id_of(layer)
         self.setEnabled(layer is not None)
         self.slider.blockSignals(True)
-        self.slider.setValue(FULL if layer is None else round(FULL * layer.opacity()))
+        self.slider.setValue(FULL if layer is None else round(FULL * shown_strength(layer)))
+        is_mixed_of_three = layer is not None and has_dip(layer)
+        self.slider.setTickPosition(
+            QSlider.TickPosition.TicksBelow if is_mixed_of_three else QSlider.TickPosition.NoTicks
+        )
+        self.slider.setToolTip(
+            tr("From the source (left) over DIP alone (middle) to DIP and Decrappify (right); the files stay")
+            if is_mixed_of_three
+            else tr("How much of the result is mixed with the source on the map; the file stays as it is")
+        )
         self.slider.blockSignals(False)
         self._say_strength()
 
@@ -102,9 +111,8 @@ class CompareBox(QWidget):
     def _on_strength_changed(self, value: int) -> None:
         self._say_strength()
         layer = QgsProject.instance().mapLayer(self._layer_id)
-        if layer is not None:
-            layer.setOpacity(value / FULL)
-            layer.triggerRepaint()
+        if isinstance(layer, QgsRasterLayer):
+            show_strength(layer, value / FULL)
 
     def _on_layers_removed(self, layer_ids: list[str]) -> None:
         if {self._layer_id, self._source_id} & set(layer_ids):

@@ -370,3 +370,39 @@ def test_what_nobody_foresaw_is_a_sentence_with_details(
     with pytest.raises(EnhanceFailed, match="unexpected error") as failure:
         carry_out(make_plan())
     assert "surprise" in failure.value.details
+
+
+def test_deep_image_priors_own_picture_stands_beside_the_result_and_says_what_it_is(
+    fake_engine: FakeEngine, make_plan: MakePlan
+) -> None:
+    plan = make_plan(method=Method.CHAIN, keeps_dip=True)
+    carry_out(plan)
+    assert plan.dip_output == plan.output.with_name("schärfer_dip.tif")
+    result, dip = gdal.Open(str(plan.output)), gdal.Open(str(plan.dip_output))
+    assert dip.GetGeoTransform() == result.GetGeoTransform()
+    np.testing.assert_allclose(2.0 * dip.ReadAsArray(), result.ReadAsArray(), atol=1.0)
+    assert dip.GetMetadataItem("HEADLAND_METHOD") == "dip"
+    assert dip.GetMetadataItem("HEADLAND_NATURE") == "enhanced, not measured"
+    assert dip.GetMetadataItem("HEADLAND_RMSE_OVER_NOISE") is None
+    assert json.loads(plan.report.read_text(encoding="utf-8"))["dip_output"] == str(plan.dip_output)
+    # The next one takes another name, as a layer may show this one.
+    assert make_plan(method=Method.CHAIN, keeps_dip=True).dip_output.name == "schärfer_dip_2.tif"
+
+
+def test_where_the_result_cannot_get_its_name_its_other_picture_gets_none_either(
+    fake_engine: FakeEngine, make_plan: MakePlan, folder: Path
+) -> None:
+    plan = make_plan(method=Method.CHAIN, keeps_dip=True)
+    # A folder came there while it worked.
+    plan.output.mkdir()
+    before = sorted(folder.iterdir())
+    with pytest.raises(EnhanceFailed):
+        carry_out(plan)
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("method", [Method.DIP, Method.ANCHOR])
+def test_methods_other_than_the_chain_keep_no_other_picture(
+    fake_engine: FakeEngine, make_plan: MakePlan, method: Method
+) -> None:
+    assert make_plan(method=method, keeps_dip=True).dip_output is None

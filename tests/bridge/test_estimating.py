@@ -118,7 +118,7 @@ def test_the_disk_that_is_foretold_is_the_disk_that_is_checked(
     checked: list[tuple[Path, int]] = []
     monkeypatch.setattr("headland.bridge.prepare.check_room", lambda _what, needs: checked.extend(needs))
     plan = make_plan()
-    needs = disk_needs(plan.window, plan.bands, plan.job.scale)
+    needs = disk_needs(plan)
     assert [size for _, size in checked] == [needs.job_folder_bytes, needs.result_bytes]
     assert estimate_plan(plan).disk_bytes == needs.job_folder_bytes + needs.result_bytes
     checked.clear()

@@ -98,6 +98,9 @@ def main() -> None:
     misbehave(behaviour, folder)
     if behaviour != "no result":
         np.save(folder / "output.npy", result(folder, behaviour))
+        if json.loads((folder / "job.json").read_text(encoding="utf-8"))["keeps_dip"]:
+            # Darker, so that the two can be told from each other.
+            np.save(folder / "dip.npy", result(folder, behaviour) / 2)
     stopped = {"stopped": {"share_done": 0.375, "rest": "enlarged"}} if behaviour == "obedient" else {}
     say(
         event="finished",

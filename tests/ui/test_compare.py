@@ -207,3 +207,52 @@ def test_however_it_ends_the_map_is_as_before(
     assert window.canvas.mapTool() is window.pan_tool
     assert not box.swipe_button.isChecked()
     qtbot.wait(200)
+
+
+@pytest.fixture
+def three(dock: EnhanceDock, add_layer: AddLayer, fake_engine: FakeEngine, qtbot: QtBot) -> list[QgsRasterLayer]:
+    """A result, Deep Image Prior's own picture and their source, as they lie in the layer tree."""
+    source = add_layer(bands=3)
+    dock.advanced_box.setCollapsed(False)
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    Person(qtbot).click(dock.advanced_box.dip_box)
+    Person(qtbot).click(dock.enhance_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    group, below = QgsProject.instance().layerTreeRoot().children()
+    assert group.name() == "Fields 2024 (enhanced ×4)"
+    assert below.layer() == source
+    return [*(node.layer() for node in group.children()), source]
+
+
+def test_with_dips_own_picture_the_strength_goes_from_source_over_dip_to_the_result(
+    dock: EnhanceDock, three: list[QgsRasterLayer], qtbot: QtBot
+) -> None:
+    result, dip, _source = three
+    assert [layer.name() for layer in three] == [
+        "Fields 2024 (enhanced ×4)",
+        "Fields 2024 (×4, DIP alone)",
+        "Fields 2024",
+    ]
+    node = QgsProject.instance().layerTreeRoot().findLayer(dip.id())
+    assert not node.itemVisibilityChecked()
+    slider = dock.result_panel.compare_box.slider
+    assert "DIP alone (middle)" in slider.toolTip()
+    for value, opacities in ((75, (0.5, 1.0)), (50, (0.0, 1.0)), (20, (0.0, 0.4)), (0, (0.0, 0.0))):
+        slider.setFocus()
+        while slider.value() > value:
+            qtbot.keyClick(slider, Qt.Key.Key_Left)
+        assert (result.opacity(), dip.opacity()) == pytest.approx(opacities)
+        assert node.itemVisibilityChecked()
+    qtbot.keyClick(slider, Qt.Key.Key_End)
+    assert result.opacity() == 1.0
+    assert not node.itemVisibilityChecked()
+
+
+def test_without_its_dip_layer_the_strength_mixes_source_and_result(
+    dock: EnhanceDock, three: list[QgsRasterLayer], qtbot: QtBot
+) -> None:
+    result, dip, _source = three
+    QgsProject.instance().removeMapLayer(dip.id())
+    slider = dock.result_panel.compare_box.slider
+    slider.setValue(50)
+    assert result.opacity() == pytest.approx(0.5)

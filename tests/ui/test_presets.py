@@ -33,6 +33,8 @@ SETTINGS = EnhanceRequest(
     device=Device.CPU,
     model=Path("models") / "my own.onnx",
     is_cloud_optimised=True,
+    keeps_dip=True,
+    traces_borders=True,
 )
 
 
@@ -54,9 +56,10 @@ def test_what_is_saved_comes_back_as_it_was() -> None:
 def test_a_preset_of_before_there_were_cloud_optimised_results_makes_none() -> None:
     save_preset("old", SETTINGS)
     content = json.loads(QgsSettings().value("headland/presets/old"))
-    del content["is_cloud_optimised"]
+    for later in ("is_cloud_optimised", "keeps_dip", "traces_borders"):
+        del content[later]
     QgsSettings().setValue("headland/presets/old", json.dumps(content))
-    assert load_preset("old") == replace(SETTINGS, is_cloud_optimised=False)
+    assert load_preset("old") == replace(SETTINGS, is_cloud_optimised=False, keeps_dip=False, traces_borders=False)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"scale": 3}', '{"scale": 4, "method": "magic"}'])
