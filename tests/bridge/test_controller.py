@@ -11,8 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from osgeo import gdal
 from pytestqt.qtbot import QtBot
-from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsReferencedRectangle, QgsTask
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRasterRange,
+    QgsReferencedRectangle,
+    QgsSingleBandGrayRenderer,
+    QgsTask,
+)
 
 from headland.bridge import controller as controller_module
 from headland.bridge.controller import EnhanceController
@@ -328,6 +338,34 @@ def test_what_waits_when_its_project_is_closed_is_done_and_put_into_no_other(
     assert refusals == ["", "No preview: the layer is in another project."]
     assert (folder / "waiting.tif").exists()
     assert not project.mapLayers()
+
+
+def test_a_source_layer_that_is_edited_meanwhile_gives_what_it_was_when_the_run_began(
+    controller: EnhanceController,
+    source: QgsRasterLayer,
+    folder: Path,
+    use_engine: UseEngine,
+    qtbot: QtBot,
+    project: QgsProject,
+) -> None:
+    engine = use_engine("obedient")
+    extent = source.extent()
+    controller.start(request(source, folder), has_preview=True)
+    engine.wait_for_worker()
+    source.setName("Renamed")
+    source.setCrs(QgsCoordinateReferenceSystem("EPSG:32633"))
+    source.dataProvider().setUserNoDataValue(1, [QgsRasterRange(0, 70000)])
+    source.setRenderer(QgsSingleBandGrayRenderer(source.dataProvider(), 2))
+    source.setOpacity(0.4)
+    with qtbot.waitSignal(controller.finished, timeout=TIMEOUT_MS) as finished:
+        controller.finish()
+    layer = project.mapLayer(finished.args[1])
+    assert layer.name() == "Fields 2024 (enhanced ×2, anchor, stopped)"
+    assert layer.extent() == extent
+    # The layer lies where its source does now, and looks like it now.
+    assert layer.renderer().type() == "singlebandgray"
+    assert gdal.Open(layer.source()).GetSpatialRef().GetAuthorityCode(None) == "32618"
+    assert gdal.Open(layer.source()).ReadAsArray().any()
 
 
 def test_a_result_is_not_put_into_another_project(
