@@ -89,6 +89,10 @@ format: $(STAMPS)/dev ## bring the code into form
 package: ## make the plugin's zip, the same bytes every time
 	@"$(SYSTEM_PYTHON)" scripts/package.py "$(BUILD_PATH)/headland.zip"
 
+.PHONY: translations
+translations: setup ## write down every text that people see, for translators: OUT=file.ts
+	"$(DEV)/bin/python" scripts/translations.py . "$(or $(OUT),$(BUILD_PATH)/headland.ts)"
+
 .PHONY: screenshots
 screenshots: $(STAMPS)/engine ## take pictures of the dock in a real QGIS window (needs Xvfb), into BUILD/screenshots
 	@"$(SYSTEM_PYTHON)" scripts/screenshots.py "$(BUILD_PATH)"

@@ -6,12 +6,13 @@ from typing import Optional
 
 from qgis.core import QgsApplication
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QCoreApplication, Qt
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
 from .bridge.controller import EnhanceController
 from .bridge.leftovers import sweep_in_background
+from .bridge.translation import load_translation
 from .processing.provider import HeadlandProvider
 from .ui.dock_widget import ICON_FILE, EnhanceDock
 
@@ -23,6 +24,8 @@ class HeadlandPlugin:
 
     def __init__(self, iface: QgisInterface) -> None:
         self._iface = iface
+        # QGIS keeps no translator alive; before anything has a text.
+        self._translator = load_translation()
         self._provider: Optional[HeadlandProvider] = None
         self._controller: Optional[EnhanceController] = None
         self._dock: Optional[EnhanceDock] = None
@@ -50,6 +53,9 @@ class HeadlandPlugin:
 
     def unload(self) -> None:
         """Leave nothing behind, not even running work."""
+        if self._translator is not None:
+            QCoreApplication.removeTranslator(self._translator)
+            self._translator = None
         if self._controller is not None:
             self._controller.close()
             self._controller = None

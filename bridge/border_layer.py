@@ -16,13 +16,14 @@ from qgis.core import (
     QgsSingleSymbolRenderer,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QColor
 
 from .border_sink import LAYER_NAME, STRENGTH_FIELD
 from .compat import stroke_width_property
 from .plan import EnhancePlan
 from .provenance import border_abstract, history_of
+from .words import tr
 
 # Bright on soil and crops, with a dark rim for what is bright itself; in millimetres, as wide as the border is likely.
 _COLOUR, _RIM = QColor(255, 214, 0), QColor(0, 0, 0, 130)
@@ -56,7 +57,7 @@ def open_borders(plan: EnhancePlan, file: Path, report: dict[str, Any]) -> QgsVe
 
 def borders_name(plan: EnhancePlan) -> str:
     """Return what the layer is called in the layer tree."""
-    return QCoreApplication.translate("Headland", "{} field borders (traced)").format(plan.source_name)
+    return tr("{} field borders (traced)").format(plan.source_name)
 
 
 def style_borders(layer: QgsVectorLayer) -> None:

@@ -21,6 +21,7 @@ from .compat import close_dataset
 from .gdal_errors import GdalError, gdal_failures_raised
 from .raster_sink import ResultUnwritable
 from .staging import Staging
+from .words import tr
 
 LAYER_NAME = "field_borders"
 STRENGTH_FIELD = "strength"
@@ -89,7 +90,9 @@ class StagedBorders:
                 raise_failure()
         except GdalError as error:
             raise ResultUnwritable(
-                f"The borders cannot be written to {self._path.parent} ({error}); is there room on the disk?"
+                tr("The borders cannot be written to {parent} ({error}); is there room on the disk?").format(
+                    parent=self._path.parent, error=error
+                )
             ) from error
 
     def publish(self) -> None:

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsProcessingUtils
-from qgis.PyQt.QtCore import QCoreApplication
 
 from ..engine.job import Sensor
 from .plan import EnhancePlan
 from .raster_source import RasterUri
+from .words import tr
 
 # Debian's qgis_process is a script that, in 3.22, hands on an option that the program does not know.
 PROGRAMS = ("qgis_process.bin", "qgis_process")
@@ -42,12 +42,12 @@ def command_for(plan: EnhancePlan, *, for_windows: bool = sys.platform == "win32
 
 def _named_file(plan: EnhancePlan) -> RasterUri:
     if not isinstance(plan.source, RasterUri):
-        raise NoCommand(_tr("No command: a layer from a server has no name on the command line."))
+        raise NoCommand(tr("No command: a layer from a server has no name on the command line."))
     if plan.source.open_options:
-        raise NoCommand(_tr("No command: the layer opens its file with options, which the command line cannot say."))
+        raise NoCommand(tr("No command: the layer opens its file with options, which the command line cannot say."))
     if plan.has_layer_overrides:
         raise NoCommand(
-            _tr("No command: the layer’s nodata values or CRS were changed in QGIS, which the command line cannot say.")
+            tr("No command: the layer’s nodata values or CRS were changed in QGIS, which the command line cannot say.")
         )
     return plan.source
 
@@ -86,8 +86,3 @@ def _extent(plan: EnhancePlan) -> str:
     numbers = ",".join(repr(number) for number in (x_min + width, x_max - width, y_min + height, y_max - height))
     crs = QgsCoordinateReferenceSystem.fromWkt(plan.grid.crs_wkt).authid()
     return f"{numbers} [{crs}]" if crs else numbers
-
-
-def _tr(text: str) -> str:
-    """Return ``text`` in the user's language."""
-    return QCoreApplication.translate("Headland", text)

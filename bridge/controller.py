@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Optional
 
 from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsReferencedRectangle, QgsTask
-from qgis.PyQt.QtCore import QCoreApplication, QObject, pyqtSignal
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtGui import QImage
 
 from .border_layer import add_borders
@@ -20,6 +20,7 @@ from .quick_look import discard, quick_look_request
 from .request import EnhanceRequest
 from .result_layer import add_dip, add_result
 from .task import EnhanceTask
+from .words import tr
 
 # The worker is gone two seconds after it was cancelled; the rest is for a slow disk.
 _LONGEST_WAIT_S = 10.0
@@ -107,7 +108,7 @@ class EnhanceController(QObject):
             CannotEnhance: as :meth:`start`, or if the layer is not to be seen, or work is going on.
         """
         if self._running is not None:
-            raise CannotEnhance("Headland is still at work; wait until it is done, or cancel it.")
+            raise CannotEnhance(tr("Headland is still at work; wait until it is done, or cancel it."))
         context = QgsProject.instance().transformContext()
         self._start(quick_look_request(request, visible, context), has_preview=True, is_quick_look=True)
 
@@ -134,7 +135,9 @@ class EnhanceController(QObject):
             CannotEnhance: if the file is gone.
         """
         if not result.output.exists():
-            raise CannotEnhance(f"The result in {result.output} is gone; enhance the extent again.")
+            raise CannotEnhance(
+                tr("The result in {output} is gone; enhance the extent again.").format(output=result.output)
+            )
         return str(_add(result).name())
 
     def close(self) -> None:
@@ -176,11 +179,16 @@ class EnhanceController(QObject):
             other = run.task.plan
             if {plan.output, plan.report} & {other.output, other.report}:
                 raise CannotEnhance(
-                    f"{other.output.name} is what another run in the queue writes; choose another file name."
+                    tr("{name} is what another run in the queue writes; choose another file name.").format(
+                        name=other.output.name
+                    )
                 )
             if _work_of(plan) == _work_of(other):
                 raise CannotEnhance(
-                    "This extent is being enhanced with these settings already; change one of them to queue another."
+                    tr(
+                        "This extent is being enhanced with these settings already; change one of them to "
+                        "queue another."
+                    )
                 )
 
     def _start_next(self) -> None:
@@ -201,7 +209,7 @@ class EnhanceController(QObject):
 
     def _refusal_of(self, run: _Run) -> str:
         if run.is_for_other_project:
-            return QCoreApplication.translate("Headland", "No preview: the layer is in another project.")
+            return tr("No preview: the layer is in another project.")
         return run.refusal
 
     def _connect(self, task: EnhanceTask) -> None:
@@ -251,7 +259,9 @@ class EnhanceController(QObject):
             if not is_for_other_project:
                 layer_id = _add(result).id()
         except Exception:  # noqa: BLE001, whoever waits for a signal must get one
-            sentence = f"The result is kept in {result.output}, but could not be added to the map; add it yourself."
+            sentence = tr("The result is kept in {output}, but could not be added to the map; add it yourself.").format(
+                output=result.output
+            )
             self.failed.emit(sentence, traceback.format_exc())
         else:
             self.finished.emit(result, layer_id)

@@ -15,6 +15,7 @@ from typing import Optional
 from qgis.core import QgsProcessingUtils
 
 from .plan import CannotEnhance
+from .words import tr
 
 OUTPUT_EXTENSIONS = (".tif", ".tiff")
 REPORT_EXTENSION = ".report.json"
@@ -38,9 +39,15 @@ def choose_output(wished: Optional[Path], source_files: Iterable[Path]) -> Path:
         return Path(QgsProcessingUtils.tempFolder()) / f"enhanced-{uuid.uuid4().hex[:12]}.tif"
     output = Path(os.path.abspath(wished.expanduser()))  # noqa: PTH100, resolve would follow a link that is to be replaced
     if output.suffix.lower() not in OUTPUT_EXTENSIONS:
-        raise CannotEnhance(f"The result is a GeoTIFF, so its file name has to end with .tif, unlike {output.name}.")
+        raise CannotEnhance(
+            tr("The result is a GeoTIFF, so its file name has to end with .tif, unlike {output}.").format(
+                output=output.name
+            )
+        )
     if any(_is_same_file(output, file) for file in source_files):
-        raise CannotEnhance(f"{output} is the input itself; choose another file for the result.")
+        raise CannotEnhance(
+            tr("{output} is the input itself; choose another file for the result.").format(output=output)
+        )
     _check_name(output, output.name + LONGEST_SIDECAR_ENDING)
     _check_writable(output)
     return output
@@ -57,7 +64,9 @@ def choose_report(wished: Optional[Path], output: Path, source_files: Iterable[P
         return output.with_name(output.stem + REPORT_EXTENSION)
     report = Path(os.path.abspath(wished.expanduser()))  # noqa: PTH100, as above
     if any(_is_same_file(report, file) for file in (output, *source_files)):
-        raise CannotEnhance(f"{report} is already the input or the result; choose another file for the report.")
+        raise CannotEnhance(
+            tr("{report} is already the input or the result; choose another file for the report.").format(report=report)
+        )
     _check_name(report, report.name)
     _check_writable(report)
     return report
@@ -99,25 +108,32 @@ def check_room(what: str, needs: Iterable[tuple[Path, int]]) -> None:
         free = shutil.disk_usage(folders[device]).free
         if size > free:
             raise CannotEnhance(
-                f"{what} needs about {_gigabytes(size)} in {folders[device]} while it is made, where "
-                f"{_gigabytes(free)} are free; free some space, or choose a smaller extent or scale factor or fewer "
-                "bands."
+                tr(
+                    "{what} needs about {gigabytes} in {value} while it is made, where {gigabytes_2} are "
+                    "free; free some space, or choose a smaller extent or scale factor or fewer bands."
+                ).format(what=what, gigabytes=_gigabytes(size), value=folders[device], gigabytes_2=_gigabytes(free))
             )
 
 
 def _check_writable(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
-        raise CannotEnhance(f"The folder {folder} does not exist; create it or choose another one.")
+        raise CannotEnhance(
+            tr("The folder {folder} does not exist; create it or choose another one.").format(folder=folder)
+        )
     if path.is_dir():
-        raise CannotEnhance(f"{path} is a folder; choose a file name.")
+        raise CannotEnhance(tr("{path} is a folder; choose a file name.").format(path=path))
     try:
         # Trying it is the only answer that holds for every user, file system and operating system.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         reason = "it is read-only" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else error.strerror
-        raise CannotEnhance(f"The folder {folder} cannot be written to ({reason}); choose another one.") from error
+        raise CannotEnhance(
+            tr("The folder {folder} cannot be written to ({reason}); choose another one.").format(
+                folder=folder, reason=reason
+            )
+        ) from error
 
 
 def _check_name(file: Path, longest_name: str) -> None:
@@ -128,7 +144,9 @@ def _check_name(file: Path, longest_name: str) -> None:
         return
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise CannotEnhance(f"The file name {file.name} is too long; choose a shorter one.") from error
+            raise CannotEnhance(
+                tr("The file name {file} is too long; choose a shorter one.").format(file=file.name)
+            ) from error
 
 
 def _is_same_file(one: Path, other: Path) -> bool:

@@ -22,6 +22,7 @@ from ..engine.job import DIP_FILE, OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
 from .border_sink import BorderDescription, StagedBorders, staged_borders
 from .estimating import estimate_plan, learn_download_from, learn_from
 from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
+from .phases import phase_in_words
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder
 from .provenance import border_abstract, dip_items, tiff_items
@@ -30,6 +31,7 @@ from .raster_source import SourceUnreadable, read_window
 from .report import StagedReport, compose_report, staged_report
 from .version import headland_version
 from .web_source import WebSource, read_web_picture
+from .words import tr
 
 # Which part of the progress bar reading and the worker take; writing has the rest.
 READ_UNTIL = 0.03
@@ -58,7 +60,9 @@ class EnhanceFailed(RuntimeError):
 
 def unexpected(error: Exception) -> EnhanceFailed:
     """Return the failure that an error stands for which nobody foresaw; to be called where it was caught."""
-    sentence = f"Headland met an unexpected error ({type(error).__name__}); please report it with the details."
+    sentence = tr("Headland met an unexpected error ({name}); please report it with the details.").format(
+        name=type(error).__name__
+    )
     return EnhanceFailed(sentence, traceback.format_exc())
 
 
@@ -76,8 +80,8 @@ class EnhanceResult:
 
     @property
     def name(self) -> str:
-        """What the result is called in the layer tree: one that was stopped early is not what its settings promise."""
-        return self.plan.result_name[:-1] + ", stopped)" if "stopped" in self.summary else self.plan.result_name
+        """What the result is called in the layer tree."""
+        return self.plan.name_of_result(is_stopped="stopped" in self.summary)
 
     @property
     def output(self) -> Path:
@@ -124,7 +128,7 @@ class _Run:
 
     def start_engine(self) -> None:
         """Say that the worker is being started."""
-        self.tell("Starting the engine", READ_UNTIL)
+        self.tell(tr("Starting the engine"), READ_UNTIL)
         self._engine_began = time.monotonic()
 
     def on_event(self, event: Event) -> None:
@@ -133,7 +137,7 @@ class _Run:
             self.started = event
             self.start_s = time.monotonic() - self._engine_began
         elif isinstance(event, Progress):
-            self._on_progress(event.phase, READ_UNTIL + (WORK_UNTIL - READ_UNTIL) * event.fraction)
+            self._on_progress(phase_in_words(event.phase), READ_UNTIL + (WORK_UNTIL - READ_UNTIL) * event.fraction)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -195,7 +199,7 @@ def enhance(
     except OSError as error:
         raise EnhanceFailed(_sentence(error, plan), traceback.format_exc()) from error
     except MemoryError as error:
-        sentence = "QGIS ran out of memory; close other programs or choose a smaller extent or fewer bands."
+        sentence = tr("QGIS ran out of memory; close other programs or choose a smaller extent or fewer bands.")
         raise EnhanceFailed(sentence, traceback.format_exc()) from error
     except (EnhanceCancelled, EnhanceFailed):
         raise
@@ -225,7 +229,7 @@ def _failure_logged() -> Iterator[None]:
 
 def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
     """Write the job folder."""
-    phase = "Downloading the layer" if isinstance(plan.source, WebSource) else "Reading the layer"
+    phase = tr("Downloading the layer") if isinstance(plan.source, WebSource) else tr("Reading the layer")
 
     def tell(fraction: float) -> None:
         run.tell(phase, READ_UNTIL * fraction)
@@ -286,14 +290,14 @@ def _write_raster(  # noqa: PLR0913, PLR0917, what is written, and which part of
     begin: float,
     share: float,
 ) -> None:
-    phase = "Writing the result"
+    phase = tr("Writing the result")
     description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, notes, plan.is_cloud_optimised)
     run.tell(phase, begin)
     with open_array(array) as pixels, open_array(array.with_name(VALID_FILE)) as valid:
         expected = (len(plan.bands), description.grid.height_px, description.grid.width_px)
         if pixels.shape != expected:
             raise EnhanceFailed(
-                "The engine returned a result of another size than it was asked for; please report this.",
+                tr("The engine returned a result of another size than it was asked for; please report this."),
                 f"expected {expected}, got {pixels.shape}",
             )
         raster.write(description, pixels, valid, lambda done: run.tell(phase, begin + share * done))
@@ -306,12 +310,12 @@ def _write_borders(plan: EnhancePlan, run: _Run, folder: Path, borders: StagedBo
         lines = read_borders(folder, grid.width_px, grid.height_px)
     except (OSError, ValueError, EOFError) as error:
         raise EnhanceFailed(
-            "The engine returned no borders that can be read; leave them out, and please report this.",
+            tr("The engine returned no borders that can be read; leave them out, and please report this."),
             traceback.format_exc(),
         ) from error
     size = None if size is None else (size[0] / plan.job.scale, size[1] / plan.job.scale)
     description = BorderDescription(grid, size, plan.result_name, border_abstract(plan.source_name))
-    borders.write(description, lines, lambda _done: run.tell("Writing the borders", 1.0))
+    borders.write(description, lines, lambda _done: run.tell(tr("Writing the borders"), 1.0))
 
 
 def _join(*texts: str) -> str:
@@ -358,11 +362,14 @@ def _publish(*files: Union[StagedReport, StagedBorders, StagedGeotiff]) -> None:
 
 def _sentence(error: OSError, plan: EnhancePlan) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"The disk is full ({tempfile.gettempdir()} or {plan.output.parent}); free some space or choose a smaller "
-            "extent, and try again."
-        )
+        return tr(
+            "The disk is full ({gettempdir} or {parent}); free some space or choose a smaller extent, and try again."
+        ).format(gettempdir=tempfile.gettempdir(), parent=plan.output.parent)
     where = error.filename2 or error.filename or plan.output
     if isinstance(error, PermissionError):
-        return f"{where} cannot be written; it may be open in a layer or another program, so choose another file name."
-    return f"A file could not be read or written ({where}: {error.strerror or error}); free it and try again."
+        return tr(
+            "{where} cannot be written; it may be open in a layer or another program, so choose another file name."
+        ).format(where=where)
+    return tr("A file could not be read or written ({where}: {value}); free it and try again.").format(
+        where=where, value=error.strerror or error
+    )

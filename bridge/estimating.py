@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Optional
 
 import numpy as np
-from qgis.PyQt.QtCore import QCoreApplication
 
 from ..engine.calibration import DEVICES, Run, job_kind, learn, learn_download, this_machine
 from ..engine.estimate import estimate
@@ -16,6 +15,7 @@ from .free_memory import free_memory_bytes
 from .plan import EnhancePlan
 from .raster_source import common_dtype
 from .web_source import WebSource
+from .words import tr
 
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 # Overviews add a third to the result.
@@ -109,13 +109,13 @@ def learn_download_from(plan: EnhancePlan, seconds: float) -> None:
 
 def in_words(expected: PlanEstimate) -> str:
     """Return the estimate as one line, such as ``about 40 s · 1.1 GB of memory · 12 MB on disk · on the processor``."""
-    memory = _tr("{} of~memory").format(_size(expected.memory_bytes))
+    memory = tr("{} of~memory").format(_size(expected.memory_bytes))
     if expected.free_bytes is not None and expected.memory_bytes > expected.free_bytes:
-        memory = _tr("{memory} (only {free} free: it will go on in smaller tiles)").format(
+        memory = tr("{memory} (only {free} free: it will go on in smaller tiles)").format(
             memory=memory, free=_size(expected.free_bytes)
         )
-    devices = {"cpu": _tr("on~the~processor"), "cuda": _tr("on~the~graphics~card"), "mps": _tr("on~Apple~graphics")}
-    parts = (_duration(expected.seconds), memory, _tr("{} on~disk").format(_size(expected.disk_bytes)))
+    devices = {"cpu": tr("on~the~processor"), "cuda": tr("on~the~graphics~card"), "mps": tr("on~Apple~graphics")}
+    parts = (_duration(expected.seconds), memory, tr("{} on~disk").format(_size(expected.disk_bytes)))
     # A line does not break between a number and its unit.
     return " · ".join((*parts, devices[expected.device])).replace("~", NO_BREAK_SPACE)
 
@@ -124,17 +124,17 @@ def _duration(seconds: float) -> str:
     """Say a time no more precisely than it is known."""
     minutes, hours = seconds / 60, seconds / 3600
     if seconds < 57.5:  # noqa: PLR2004, rounded to fives
-        return _tr("about~{}~s").format(max(5, 5 * round(seconds / 5)))
+        return tr("about~{}~s").format(max(5, 5 * round(seconds / 5)))
     if minutes < 9.5:  # noqa: PLR2004, rounded to ones
-        return _tr("about~{}~min").format(max(1, round(minutes)))
+        return tr("about~{}~min").format(max(1, round(minutes)))
     if minutes < 57.5:  # noqa: PLR2004, rounded to fives
-        return _tr("about~{}~min").format(5 * round(minutes / 5))
+        return tr("about~{}~min").format(5 * round(minutes / 5))
     if hours < 9.9:  # noqa: PLR2004, rounded to tens of minutes
         whole, rest = divmod(10 * round(minutes / 10), 60)
-        return _tr("about~{}~h~{}~min").format(whole, rest) if rest else _tr("about~{}~h").format(whole)
+        return tr("about~{}~h~{}~min").format(whole, rest) if rest else tr("about~{}~h").format(whole)
     if hours < 47.5:  # noqa: PLR2004, two days
-        return _tr("about~{}~h").format(round(hours))
-    return _tr("about~{}~days").format(round(hours / 24))
+        return tr("about~{}~h").format(round(hours))
+    return tr("about~{}~days").format(round(hours / 24))
 
 
 def _size(size_bytes: int) -> str:
@@ -143,8 +143,3 @@ def _size(size_bytes: int) -> str:
         return f"{size_bytes / 1e9:.1f}~GB"
     megabytes = size_bytes / 1e6
     return f"{10 * round(megabytes / 10)}~MB" if megabytes >= 100 else f"{max(1, round(megabytes))}~MB"  # noqa: PLR2004
-
-
-def _tr(text: str) -> str:
-    """Return ``text`` in the user's language."""
-    return QCoreApplication.translate("Headland", text)

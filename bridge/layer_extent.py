@@ -16,6 +16,7 @@ from qgis.core import (
 
 from ..engine.grid import Bounds, Grid, Window
 from .plan import CannotEnhance
+from .words import tr
 
 
 def window_of(
@@ -33,7 +34,9 @@ def window_of(
         return grid.window
     window = grid.window_of(bounds_of(extent, layer, transform_context))
     if window is None:
-        raise CannotEnhance(f"The extent does not touch “{layer.name()}”; choose one that lies on it.")
+        raise CannotEnhance(
+            tr("The extent does not touch “{name}”; choose one that lies on it.").format(name=layer.name())
+        )
     return window
 
 
@@ -46,7 +49,7 @@ def bounds_of(
         CannotEnhance: if it is empty or cannot be brought there.
     """
     if extent.isNull() or not extent.isFinite() or extent.isEmpty():
-        raise CannotEnhance("The extent is empty; draw a rectangle or choose the whole layer.")
+        raise CannotEnhance(tr("The extent is empty; draw a rectangle or choose the whole layer."))
     rectangle = _in_crs_of_layer(extent, layer.crs(), transform_context)
     return rectangle.xMinimum(), rectangle.yMinimum(), rectangle.xMaximum(), rectangle.yMaximum()
 
@@ -63,10 +66,10 @@ def _in_crs_of_layer(
         rectangle = transform.transformBoundingBox(extent)
     except QgsCsException as error:
         raise CannotEnhance(
-            "The extent cannot be brought into the layer’s CRS; choose one that lies on the layer."
+            tr("The extent cannot be brought into the layer’s CRS; choose one that lies on the layer.")
         ) from error
     if not rectangle.isFinite():
-        raise CannotEnhance("The extent cannot be brought into the layer’s CRS; choose one that lies on the layer.")
+        raise CannotEnhance(tr("The extent cannot be brought into the layer’s CRS; choose one that lies on the layer."))
     return rectangle
 
 

@@ -10,6 +10,7 @@ from ..engine.grid import Grid, Window
 from ..engine.job import Job, Method
 from .raster_source import BandInfo, Metadata, RasterUri
 from .web_source import WebSource
+from .words import tr
 
 
 class CannotEnhance(ValueError):
@@ -82,5 +83,10 @@ class EnhancePlan:
     @property
     def result_name(self) -> str:
         """What the result is called in the layer tree: with the method where it is not the usual one."""
-        method = "" if self.job.method is Method.CHAIN else f", {self.job.method.value}"
-        return f"{self.source_name} (enhanced ×{self.job.scale}{method})"
+        return self.name_of_result(is_stopped=False)
+
+    def name_of_result(self, *, is_stopped: bool) -> str:
+        """Return what the result is called; one that was stopped early is not what its settings promise."""
+        method = "" if self.job.method is Method.CHAIN else self.job.method.value
+        how = ", ".join(filter(None, (f"×{self.job.scale}", method, tr("stopped") if is_stopped else "")))
+        return tr("{layer} (enhanced {how})").format(layer=self.source_name, how=how)

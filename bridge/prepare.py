@@ -37,14 +37,12 @@ from .request import EnhanceRequest
 from .tile_cache import cache_limit_bytes
 from .web_grid import check_resolution, default_resolution, is_web_layer, web_grid
 from .web_source import PICTURE_TYPES, WEB_BANDS, WebSource
+from .words import tr
 
 __all__ = ["CannotEnhance", "EngineMissing", "EnhancePlan", "check_room_for", "checked_layer", "prepare"]
 
 SMALLEST_SIDE_PX = 16
 
-_ENHANCED_ALREADY = (
-    "This layer is enhanced already: what Headland inferred would be taken for measured; choose its source."
-)
 _WEB_DRIVERS = {"WMS", "WMTS", "WCS", "DAAS", "EEDAI", "PLMOSAIC"}
 
 
@@ -65,7 +63,9 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     _check_model(request)
     if request.is_cloud_optimised and not can_cloud_optimise():
         raise CannotEnhance(
-            f"This computer’s GDAL ({gdal.__version__}) writes no cloud-optimised GeoTIFF; leave that choice off."
+            tr("This computer’s GDAL ({version}) writes no cloud-optimised GeoTIFF; leave that choice off.").format(
+                version=gdal.__version__
+            )
         )
     output = choose_output(request.output, raster.files)
     report = choose_report(request.report, output, raster.files)
@@ -91,11 +91,19 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None
         and reaches_beyond(bounds_of(request.extent, layer, transform_context), layer, raster.grid),
-        cautions=(_ENHANCED_ALREADY,) if raster.is_enhanced else (),
+        cautions=_cautions(raster),
         has_layer_overrides=raster.has_layer_overrides,
     )
     check_room_for(plan)
     return plan
+
+
+def _cautions(raster: _Raster) -> tuple[str, ...]:
+    if not raster.is_enhanced:
+        return ()
+    return (
+        tr("This layer is enhanced already: what Headland inferred would be taken for measured; choose its source."),
+    )
 
 
 def check_room_for(plan: EnhancePlan) -> None:
@@ -106,7 +114,9 @@ def check_room_for(plan: EnhancePlan) -> None:
     """
     needs = disk_needs(plan)
     grid = plan.output_grid
-    what = f"A result of {grid.width_px} × {grid.height_px} pixels in {len(plan.bands)} bands"
+    what = tr("A result of {width_px} × {height_px} pixels in {count} bands").format(
+        width_px=grid.width_px, height_px=grid.height_px, count=len(plan.bands)
+    )
     folders = [(Path(tempfile.gettempdir()), needs.job_folder_bytes), (plan.output.parent, needs.result_bytes)]
     check_room(what, folders)
 
@@ -131,7 +141,9 @@ def _file_raster(
     name = layer.name()
     if request.resolution is not None:
         raise CannotEnhance(
-            f"“{name}” is read from a file, whose pixels have a size of their own; leave the resolution empty."
+            tr(
+                "“{name}” is read from a file, whose pixels have a size of their own; leave the resolution empty."
+            ).format(name=name)
         )
     uri = _gdal_uri(layer)
     try:
@@ -154,11 +166,15 @@ def _web_raster(
     name, provider = layer.name(), layer.dataProvider()
     if provider.sourceDataType(1) not in PICTURE_TYPES:
         raise CannotEnhance(
-            f"“{name}” shows values that a server sends as pictures, which are not read; save it as a raster file "
-            "first (Export, Save As) and choose that layer."
+            tr(
+                "“{name}” shows values that a server sends as pictures, which are not read; save it "
+                "as a raster file first (Export, Save As) and choose that layer."
+            ).format(name=name)
         )
     if request.extent is None:
-        raise CannotEnhance(f"“{name}” comes from a server and is too large as a whole; choose an extent.")
+        raise CannotEnhance(
+            tr("“{name}” comes from a server and is too large as a whole; choose an extent.").format(name=name)
+        )
     bands = _chosen_bands(name, WEB_BANDS, request.bands)
     bounds = bounds_of(request.extent, layer, transform_context)
     wished = default_resolution(layer, bounds) if request.resolution is None else request.resolution
@@ -169,13 +185,15 @@ def _web_raster(
 def checked_layer(layer: Optional[QgsMapLayer]) -> QgsRasterLayer:
     """Return ``layer`` if it is a raster layer from a file or a map server. Raises CannotEnhance if not."""
     if layer is None:
-        raise CannotEnhance("No layer is chosen; choose a raster layer.")
+        raise CannotEnhance(tr("No layer is chosen; choose a raster layer."))
     name = layer.name()
     if not isinstance(layer, QgsRasterLayer):
-        raise CannotEnhance(f"“{name}” is not a raster layer; choose a raster layer.")
+        raise CannotEnhance(tr("“{name}” is not a raster layer; choose a raster layer.").format(name=name))
     if not layer.isValid() or layer.dataProvider() is None:
-        what = "its server can be reached" if is_web_layer(layer) else "its file is still there"
-        raise CannotEnhance(f"“{name}” cannot be read; check that {what}, or choose another layer.")
+        what = tr("its server can be reached") if is_web_layer(layer) else tr("its file is still there")
+        raise CannotEnhance(
+            tr("“{name}” cannot be read; check that {what}, or choose another layer.").format(name=name, what=what)
+        )
     if layer.providerType() != "gdal" and not is_web_layer(layer):
         raise _not_a_file(name)
     return layer
@@ -183,8 +201,10 @@ def checked_layer(layer: Optional[QgsMapLayer]) -> QgsRasterLayer:
 
 def _not_a_file(name: str) -> CannotEnhance:
     return CannotEnhance(
-        f"“{name}” comes neither from a raster file nor from a WMS, WMTS or XYZ server; save it as a raster file first "
-        "(Export, Save As) and choose that layer."
+        tr(
+            "“{name}” comes neither from a raster file nor from a WMS, WMTS or XYZ server; save "
+            "it as a raster file first (Export, Save As) and choose that layer."
+        ).format(name=name)
     )
 
 
@@ -201,8 +221,10 @@ def _check_raster(layer: QgsRasterLayer, info: RasterInfo) -> None:
     is_georeferenced_otherwise = info.has_ground_control_points and not info.has_geotransform
     if info.grid.is_rotated or is_georeferenced_otherwise or not _lies_where_qgis_shows_it(layer, info.grid):
         raise CannotEnhance(
-            f"“{name}” is rotated or not yet rectified; bring it onto a north-up grid first "
-            "(Raster, Projections, Warp) and choose that layer."
+            tr(
+                "“{name}” is rotated or not yet rectified; bring it onto a north-up grid first "
+                "(Raster, Projections, Warp) and choose that layer."
+            ).format(name=name)
         )
     renderer = layer.renderer()
     if renderer is not None and renderer.type() == "paletted":
@@ -211,8 +233,10 @@ def _check_raster(layer: QgsRasterLayer, info: RasterInfo) -> None:
 
 def _paletted(name: str) -> CannotEnhance:
     return CannotEnhance(
-        f"“{name}” is paletted: its numbers stand for classes or colours and cannot be sharpened; "
-        "choose a layer with measured values."
+        tr(
+            "“{name}” is paletted: its numbers stand for classes or colours and cannot be "
+            "sharpened; choose a layer with measured values."
+        ).format(name=name)
     )
 
 
@@ -228,22 +252,29 @@ def _chosen_bands(name: str, present: tuple[BandInfo, ...], wished: tuple[int, .
     count = len(present)
     for number in wished:
         if not 1 <= number <= count:
-            raise CannotEnhance(f"“{name}” has no band {number}; choose from its bands 1 to {count}.")
+            raise CannotEnhance(
+                tr("“{name}” has no band {number}; choose from its bands 1 to {count}.").format(
+                    name=name, number=number, count=count
+                )
+            )
     if len(set(wished)) != len(wished):
-        raise CannotEnhance("A band is chosen more than once; choose each band once.")
+        raise CannotEnhance(tr("A band is chosen more than once; choose each band once."))
     if wished:
         bands = tuple(present[number - 1] for number in wished)
     else:
         bands = tuple(band for band in present if not band.is_alpha)
     if not bands:
-        raise CannotEnhance(f"“{name}” has no band with measured values; choose another layer.")
+        raise CannotEnhance(tr("“{name}” has no band with measured values; choose another layer.").format(name=name))
     for band in bands:
         if band.is_paletted:
             raise _paletted(name)
         if not _has_usable_type(band):
             raise CannotEnhance(
-                f"Band {band.number} of “{name}” holds values of a kind that cannot be enhanced (complex, or signed "
-                "bytes in this GDAL version); convert it to integers or floats first (Raster, Conversion, Translate)."
+                tr(
+                    "Band {number} of “{name}” holds values of a kind that cannot be enhanced (complex, "
+                    "or signed bytes in this GDAL version); convert it to integers or floats first "
+                    "(Raster, Conversion, Translate)."
+                ).format(number=band.number, name=name)
             )
     return bands
 
@@ -289,13 +320,15 @@ def _has_usable_type(band: BandInfo) -> bool:
 
 
 def _check_size(name: str, window: Window, is_whole_layer: bool) -> None:
-    size = f"{window.width_px} × {window.height_px} pixels"
     if min(window.width_px, window.height_px) < SMALLEST_SIDE_PX:
-        what = f"“{name}” has only {size}" if is_whole_layer else f"The extent holds only {size} of “{name}”"
-        raise CannotEnhance(
-            f"{what}; at least {SMALLEST_SIDE_PX} × {SMALLEST_SIDE_PX} are needed, so choose a larger "
-            f"{'layer' if is_whole_layer else 'extent'}."
+        sentence = (
+            tr("“{name}” has only {size}; at least {least} are needed, so choose a larger layer.")
+            if is_whole_layer
+            else tr("The extent holds only {size} of “{name}”; at least {least} are needed, so choose a larger extent.")
         )
+        size = tr("{width} × {height} pixels").format(width=window.width_px, height=window.height_px)
+        least = f"{SMALLEST_SIDE_PX} × {SMALLEST_SIDE_PX}"
+        raise CannotEnhance(sentence.format(name=name, size=size, least=least))
 
 
 def _job(request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[float, float]]) -> Job:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal, gdal_array
 from qgis.core import QgsDataProvider, QgsProviderRegistry, QgsRasterLayer, QgsRectangle
-from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QImage, QPainter
 
 from .compat import close_dataset
@@ -22,6 +21,7 @@ from .result_layer import copy_style
 from .rounding import to_dtype
 from .web_grid import is_web_layer
 from .web_source import WEB_BANDS
+from .words import tr
 
 # QGIS's bindings hold Python's lock while they draw, and with it whatever of the main thread needs Python; so long as
 # each strip takes, and no longer.
@@ -46,20 +46,14 @@ class PreviewPainter:
         numbers = [band.number for band in plan.bands]
         shown = shown_bands(source)
         if not set(shown) <= set(numbers):
-            raise NoPreview(
-                QCoreApplication.translate(
-                    "Headland", "No preview: the layer’s style shows a band that is not enhanced."
-                )
-            )
+            raise NoPreview(tr("No preview: the layer’s style shows a band that is not enhanced."))
         self.bands = tuple(numbers.index(number) for number in shown)
         self._infos = tuple(plan.bands[band] for band in self.bands)
         self._dtype = common_dtype(plan.bands)
         with _raster_in_memory(_two_values(len(shown), self._dtype), self._infos) as path:
             layer = QgsRasterLayer(path, "", "gdal", QgsRasterLayer.LayerOptions(loadDefaultStyle=False))
             if not layer.isValid() or not copy_style(source, layer, shown):
-                raise NoPreview(
-                    QCoreApplication.translate("Headland", "No preview: the layer’s style cannot be used for it.")
-                )
+                raise NoPreview(tr("No preview: the layer’s style cannot be used for it."))
             self._renderer = layer.renderer().clone()
             self._filters = (layer.brightnessFilter().clone(), layer.hueSaturationFilter().clone())
             del layer

@@ -20,6 +20,7 @@ from .prepare import checked_layer
 from .preview import shown_bands
 from .request import EnhanceRequest
 from .web_grid import default_resolution, is_web_layer
+from .words import tr
 
 LARGEST_SIDE_PX = 256
 
@@ -38,7 +39,9 @@ def quick_look_request(
     layer = checked_layer(request.layer)
     seen = _in_crs_of_layer(visible, layer, transform_context).intersect(layer.extent())
     if seen.isEmpty():
-        raise CannotEnhance(f"The map does not show “{layer.name()}”; move it there for a quick look.")
+        raise CannotEnhance(
+            tr("The map does not show “{name}”; move it there for a quick look.").format(name=layer.name())
+        )
     width, height = _pixel_size(request, layer, seen)
     # A pixel less: a window is made of all the pixels that the extent touches.
     middle = seen.center()

@@ -25,6 +25,7 @@ from .raster_source import BandInfo, Metadata, Number, common_dtype
 from .result_arrays import TILE_PX, ResultArrays
 from .rounding import keep_off_nodata, to_dtype
 from .staging import Staging
+from .words import tr
 
 # Columns that are rounded at a time: whole tiles.
 PIECE_PX = 16 * TILE_PX
@@ -120,7 +121,9 @@ class StagedGeotiff:
                 _check(partial, description)
         except GdalError as error:
             raise ResultUnwritable(
-                f"The result cannot be written to {self._path.parent} ({error}); is there room on the disk?"
+                tr("The result cannot be written to {parent} ({error}); is there room on the disk?").format(
+                    parent=self._path.parent, error=error
+                )
             ) from error
 
     def publish(self) -> None:
@@ -221,7 +224,7 @@ def _finish(
     """Return one band's strip, (row, column), as it is stored."""
     if not np.isfinite(values[valid]).all():
         raise ResultUnwritable(
-            "The engine returned pixels that are no numbers; try another method, and please report this."
+            tr("The engine returned pixels that are no numbers; try another method, and please report this.")
         )
     values = np.where(valid, values, 0)
     finished = keep_off_nodata(to_dtype(values, dtype), values, nodata)

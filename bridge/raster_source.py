@@ -20,6 +20,7 @@ from ..engine.grid import Grid, Window
 from ..engine.job import INPUT_FILE, VALID_FILE
 from .block_cache import small_block_cache
 from .gdal_errors import GdalError, gdal_failures_raised
+from .words import tr
 
 # Pixels of all bands that are read at a time.
 PIECE_PIXELS = 1 << 23
@@ -159,7 +160,9 @@ def describe(uri: RasterUri) -> RasterInfo:
             )
     except GdalError as error:
         raise SourceUnreadable(
-            f"{uri.dataset} cannot be opened ({_reason(error, uri)}); check that the file is still there."
+            tr("{dataset} cannot be opened ({reason}); check that the file is still there.").format(
+                dataset=uri.dataset, reason=_reason(error, uri)
+            )
         ) from error
 
 
@@ -206,7 +209,9 @@ def read_window(
                 on_fraction(number / len(pieces))
     except GdalError as error:
         raise SourceUnreadable(
-            f"{uri.dataset} cannot be read ({_reason(error, uri)}); check that the file is whole and still there."
+            tr("{dataset} cannot be read ({reason}); check that the file is whole and still there.").format(
+                dataset=uri.dataset, reason=_reason(error, uri)
+            )
         ) from error
 
 

@@ -16,10 +16,10 @@ from qgis.core import (
     QgsRasterLayer,
     QgsReadWriteContext,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtXml import QDomDocument, QDomElement
 
 from .plan import EnhancePlan
+from .words import tr
 
 # In a style, whatever ends like this and is a number stands for a band.
 _BAND_ATTRIBUTES = ("band", "grayBand", "redBand", "greenBand", "blueBand")
@@ -59,9 +59,7 @@ def add_dip(plan: EnhancePlan, file: Path, result: QgsRasterLayer, project: QgsP
     """
     found = project.mapLayer(plan.source_layer_id)
     layer = open_result(plan, file, found if isinstance(found, QgsRasterLayer) else None)
-    layer.setName(
-        QCoreApplication.translate("Headland", "{} (×{}, DIP alone)").format(plan.source_name, plan.job.scale)
-    )
+    layer.setName(tr("{} (×{}, DIP alone)").format(plan.source_name, plan.job.scale))
     layer.setCustomProperty(_SOURCE_PROPERTY, plan.source_layer_id)
     result.setCustomProperty(_DIP_PROPERTY, layer.id())
     project.addMapLayer(layer, False)

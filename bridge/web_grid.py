@@ -10,6 +10,7 @@ from qgis.core import QgsRasterLayer
 from ..engine.grid import SLIVER_PX, Bounds, Grid
 from .compat import gdal_wkt
 from .plan import CannotEnhance
+from .words import tr
 
 # QGIS reads WMS, WMTS and XYZ with one provider.
 WEB_PROVIDER = "wms"
@@ -56,15 +57,19 @@ def check_resolution(layer: QgsRasterLayer, resolution: float) -> float:
         CannotEnhance: if it is no size, or finer than what the server has.
     """
     if not math.isfinite(resolution) or resolution <= 0:
-        raise CannotEnhance(f"The resolution is {resolution:g}; it must be a number above 0.")
+        raise CannotEnhance(
+            tr("The resolution is {resolution:g}; it must be a number above 0.").format(resolution=resolution)
+        )
     nearest = nearest_resolution(layer, resolution)
     if abs(nearest / resolution - 1) < SAME_RESOLUTION:
         return nearest
     own = own_resolutions(layer)
     if own and resolution < own[0]:
         raise CannotEnhance(
-            f"“{layer.name()}” has no pixels smaller than {own[0]:.6g}, so a resolution of {resolution:.6g} would show "
-            "nothing more; choose a coarser one."
+            tr(
+                "“{name}” has no pixels smaller than {value:.6g}, so a resolution of {resolution:.6g}"
+                " would show nothing more; choose a coarser one."
+            ).format(name=layer.name(), value=own[0], resolution=resolution)
         )
     return resolution
 
@@ -83,18 +88,24 @@ def web_grid(layer: QgsRasterLayer, bounds: Bounds, resolution: float, smallest_
     columns = _multiples(bounds[0], bounds[2], reach.xMinimum(), reach.xMaximum(), resolution)
     rows = _multiples(bounds[1], bounds[3], reach.yMinimum(), reach.yMaximum(), resolution)
     if columns is None or rows is None:
-        raise CannotEnhance(f"The extent does not touch “{name}”; choose one that lies on it.")
+        raise CannotEnhance(tr("The extent does not touch “{name}”; choose one that lies on it.").format(name=name))
     width_px, height_px = columns[1] - columns[0], rows[1] - rows[0]
-    what = f"The extent holds {width_px} × {height_px} pixels of “{name}” at a resolution of {resolution:.6g}"
+    what = tr(
+        "The extent holds {width_px} × {height_px} pixels of “{name}” at a resolution of {resolution:.6g}"
+    ).format(width_px=width_px, height_px=height_px, name=name, resolution=resolution)
     if min(width_px, height_px) < smallest_side_px:
         raise CannotEnhance(
-            f"{what}; at least {smallest_side_px} × {smallest_side_px} are needed, so choose a larger extent or a "
-            "finer resolution."
+            tr(
+                "{what}; at least {smallest_side_px} × {smallest_side_px} are needed, so choose a "
+                "larger extent or a finer resolution."
+            ).format(what=what, smallest_side_px=smallest_side_px)
         )
     if width_px * height_px > LARGEST_DOWNLOAD_PX:
         raise CannotEnhance(
-            f"{what}, and at most {LARGEST_DOWNLOAD_PX // 1_000_000} million are downloaded from a server; choose a "
-            "smaller extent or a coarser resolution."
+            tr(
+                "{what}, and at most {value} million are downloaded from a server; choose a smaller "
+                "extent or a coarser resolution."
+            ).format(what=what, value=LARGEST_DOWNLOAD_PX // 1_000_000)
         )
     geotransform = (columns[0] * resolution, resolution, 0.0, rows[1] * resolution, 0.0, -resolution)
     return Grid(geotransform, width_px, height_px, gdal_wkt(layer.crs()))

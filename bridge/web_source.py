@@ -34,6 +34,7 @@ from ..engine.grid import Grid, Window
 from ..engine.job import INPUT_FILE, VALID_FILE
 from .raster_source import BandInfo, SourceUnreadable
 from .web_answers import WebAnswers
+from .words import tr
 
 # What is asked for at a time: large, because a WMS draws each picture anew; not so large that it refuses.
 BLOCK_PX = 1024
@@ -116,8 +117,10 @@ def read_web_picture(
     valid = picture[3] > 0
     if not valid.any():
         raise SourceUnreadable(
-            f"The server {source.server} has no picture of this extent at this resolution; choose another extent or a "
-            "coarser resolution."
+            tr(
+                "The server {server} has no picture of this extent at this resolution; choose another"
+                " extent or a coarser resolution."
+            ).format(server=source.server)
         )
     bands = tuple(bands)
     shape = (len(bands), grid.height_px, grid.width_px)
@@ -230,7 +233,9 @@ class _Download(threading.Thread):
                 raise _Ended
             if picture is not None and answers.failure is None:
                 return picture
-        what = f"The server {self._source.server} gave no picture; check on the map whether the layer still works."
+        what = tr("The server {server} gave no picture; check on the map whether the layer still works.").format(
+            server=self._source.server
+        )
         raise SourceUnreadable(answers.failure or what)
 
     def _attempt(self, window: Window, answers: WebAnswers) -> Optional[NDArray[np.uint8]]:
@@ -251,8 +256,10 @@ class _Download(threading.Thread):
     def _check_silence(self) -> None:
         if time.monotonic() - self._heard_at_s > LONGEST_SILENCE_S:
             raise SourceUnreadable(
-                f"The server {self._source.server} did not answer for {LONGEST_SILENCE_S:g} seconds; try again later, "
-                "or choose a smaller extent."
+                tr(
+                    "The server {server} did not answer for {longest_silence_s:g} seconds; try again "
+                    "later, or choose a smaller extent."
+                ).format(server=self._source.server, longest_silence_s=LONGEST_SILENCE_S)
             )
 
 

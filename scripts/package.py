@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("bridge", "engine", "models", "processing", "ui")
+PACKAGES = ("bridge", "engine", "i18n", "models", "processing", "ui")
 LEFT_OUT = {"__pycache__", "training"}
-PACKAGE_ENDINGS = {".py", ".svg", ".ui", ".json", ".md", ".npz", ".onnx", ".txt"}
+PACKAGE_ENDINGS = {".py", ".svg", ".ui", ".json", ".md", ".npz", ".onnx", ".qm", ".txt"}
 ROOT_FILES = ("__init__.py", "plugin.py", "metadata.txt", "LICENSE")
 # The README, and what it shows and links to.
 DOCUMENTS = ("README.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md")

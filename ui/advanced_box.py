@@ -13,10 +13,11 @@ from qgis.PyQt.QtWidgets import QCheckBox, QDoubleSpinBox, QFormLayout, QSizePol
 from ..bridge.request import EnhanceRequest
 from ..bridge.web_grid import is_web_layer
 from ..bridge.web_source import WEB_BANDS
+from ..bridge.words import tr
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SMALLEST_MTF, Device, Preset, Sensor
 from .cache_row import CacheLimitBox, CacheRow
 from .choice_box import ChoiceBox
-from .choices import devices, presets, sensors, tr
+from .choices import devices, presets, sensors
 from .file_widget import ReadableFileWidget
 from .preset_row import PresetRow
 

@@ -15,8 +15,8 @@ from ..bridge.tile_cache import (
     clear_cache,
     set_cache_limit_gb,
 )
+from ..bridge.words import tr
 from ..engine.tile_store import tile_folder
-from .choices import tr
 
 
 class CacheRow(QWidget):

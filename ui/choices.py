@@ -5,14 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from qgis.PyQt.QtCore import QCoreApplication
-
+from ..bridge.words import tr
 from ..engine.job import Device, Method, Preset, Sensor
-
-
-def tr(text: str) -> str:
-    """Return ``text`` in the user's language."""
-    return QCoreApplication.translate("Headland", text)
 
 
 @dataclass(frozen=True)

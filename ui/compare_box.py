@@ -10,7 +10,7 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from ..bridge.result_layer import source_id_of
-from .choices import tr
+from ..bridge.words import tr
 from .compare_tool import CompareTool
 from .strength import has_dip, show_strength, shown_strength
 

@@ -28,11 +28,12 @@ from ..bridge.estimating import estimate_plan, in_words
 from ..bridge.plan import CannotEnhance
 from ..bridge.prepare import prepare
 from ..bridge.request import EnhanceRequest
+from ..bridge.words import tr
 from ..engine.job import SCALE_FACTORS, Method
 from . import messages
 from .advanced_box import AdvancedBox
 from .choice_box import ChoiceBox
-from .choices import methods, tr
+from .choices import methods
 from .extent_row import ExtentChoice, ExtentRow, ExtentSource
 from .file_widget import ReadableFileWidget
 from .last_choices import choices_of_project, choices_of_user, remember

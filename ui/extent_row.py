@@ -11,7 +11,7 @@ from qgis.gui import QgsMapCanvas, QgsMapTool
 from qgis.PyQt.QtCore import QT_TRANSLATE_NOOP, pyqtSignal
 from qgis.PyQt.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
 
-from .choices import tr
+from ..bridge.words import tr
 from .draw_tool import DrawTool
 from .elided_label import ElidedLabel
 

@@ -11,7 +11,7 @@ from qgis.PyQt.QtGui import QImage
 
 from ..bridge.controller import EnhanceController
 from ..bridge.plan import EnhancePlan
-from .choices import tr
+from ..bridge.words import tr
 from .preview_item import CannotLieOnMap, PreviewItem
 
 # The map needs a moment to draw the result; without the preview the source would shine up in between.

@@ -10,7 +10,7 @@ from qgis.core import Qgis
 from qgis.gui import QgsMessageBar, QgsMessageViewer
 from qgis.PyQt.QtWidgets import QPushButton, QWidget
 
-from .choices import tr
+from ..bridge.words import tr
 
 TITLE = "Headland"
 SUCCESS_SHOWN_S = 12

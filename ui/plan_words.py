@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..bridge.estimating import NO_BREAK_SPACE
 from ..bridge.plan import EnhancePlan
-from .choices import tr
+from ..bridge.words import tr
 
 
 def size_in_words(plan: EnhancePlan) -> str:

@@ -8,7 +8,7 @@ from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QHBoxLayout, QInputDialog, QMenu, QPushButton, QWidget
 
 from ..bridge.request import EnhanceRequest
-from .choices import tr
+from ..bridge.words import tr
 from .presets import load_preset, preset_names, remove_preset, save_preset
 
 

@@ -10,7 +10,7 @@ from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrol
 
 from ..bridge.controller import EnhanceController
 from ..bridge.plan import EnhancePlan
-from .choices import tr
+from ..bridge.words import tr
 from .elided_label import ElidedLabel
 
 # More of them are scrolled.

@@ -9,7 +9,7 @@ from qgis.PyQt.QtWidgets import QPushButton, QWidget
 
 from ..bridge.controller import EnhanceController
 from ..bridge.quick_look import LARGEST_SIDE_PX
-from .choices import tr
+from ..bridge.words import tr
 from .live_preview import LivePreview
 
 

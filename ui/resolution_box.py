@@ -17,7 +17,7 @@ from qgis.gui import QgsMapCanvas
 from qgis.PyQt.QtWidgets import QDoubleSpinBox, QSizePolicy, QWidget
 
 from ..bridge.web_grid import is_web_layer, nearest_resolution
-from .choices import tr
+from ..bridge.words import tr
 
 # Degrees need them.
 DECIMALS = 12

@@ -11,7 +11,7 @@ from qgis.PyQt.QtWidgets import QApplication, QHBoxLayout, QPushButton, QVBoxLay
 
 from ..bridge.command_line import NoCommand, command_for
 from ..bridge.enhance import EnhanceResult
-from .choices import tr
+from ..bridge.words import tr
 from .compare_box import CompareBox
 from .messages import show_text
 from .result_words import figures_in_words, result_in_words

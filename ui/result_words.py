@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .choices import tr
+from ..bridge.words import tr
 from .messages import stopped_in_words
 
 # What is closer to the source than this is said as this: more digits would mean nothing.

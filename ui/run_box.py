@@ -9,7 +9,7 @@ from qgis.PyQt.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QPushButto
 
 from ..bridge.controller import EnhanceController
 from ..bridge.plan import EnhancePlan
-from .choices import tr
+from ..bridge.words import tr
 from .elided_label import ElidedLabel
 from .live_preview import LivePreview
 from .wrapping_label import WrappingLabel

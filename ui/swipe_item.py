@@ -10,7 +10,7 @@ from qgis.PyQt.QtCore import QPointF, QRectF, Qt, QTimer
 from qgis.PyQt.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen
 
 from ..bridge.result_layer import source_id_of
-from .choices import tr
+from ..bridge.words import tr
 
 # Above the map and a preview, below rubber bands.
 Z_VALUE = -4.0
