@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Optional
 
 from qgis.core import QgsRasterLayer
-from qgis.gui import QgsCheckableComboBox, QgsCollapsibleGroupBox
+from qgis.gui import QgsCheckableComboBox
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QCheckBox, QDoubleSpinBox, QFormLayout, QSizePolicy, QSpinBox, QWidget
 
@@ -19,12 +19,13 @@ from .cache_row import CacheLimitBox, CacheRow
 from .choice_box import ChoiceBox
 from .choices import devices, presets, sensors
 from .file_widget import ReadableFileWidget
+from .folding_box import FoldingBox
 from .preset_row import PresetRow
 
 DEFAULT_MTF = 0.25
 
 
-class AdvancedBox(QgsCollapsibleGroupBox):
+class AdvancedBox(FoldingBox):
     """Bands, preset, sensor, seed, device, model, the result's layout, borders to snap to, and the cache."""
 
     changed = pyqtSignal()
@@ -49,8 +50,8 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box.setFilter("ONNX (*.onnx)")
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
         self.cloud_box = QCheckBox(tr("Cloud-optimised"))
-        self.dip_box = QCheckBox(tr("Keep DIP’s picture"))
-        self.borders_box = QCheckBox(tr("Trace field borders"))
+        self.dip_box = QCheckBox(tr("Keep DIP, too"))
+        self.borders_box = QCheckBox(tr("Field borders"))
         self.cache_row = CacheRow()
         self.cache_limit_box = CacheLimitBox()
         self._lay_out()
@@ -174,12 +175,12 @@ class AdvancedBox(QgsCollapsibleGroupBox):
                 tr("Write a cloud-optimised GeoTIFF, which web maps and cloud storage read well"),
             ),
             (
-                tr("S&tages"),
+                tr("St&ages"),
                 self.dip_box,
                 tr("Keep what DIP alone gives, too: the strength slider then goes from source over DIP to Decrappify"),
             ),
             (
-                tr("Di&gitizing"),
+                tr("&Trace"),
                 self.borders_box,
                 tr("Add a layer of likely field borders, to snap to and to trace along; each line is a guess"),
             ),

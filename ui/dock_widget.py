@@ -10,12 +10,10 @@ from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapCanvas, QgsMapLayerComb
 from qgis.PyQt.QtCore import QEvent, Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import (
-    QButtonGroup,
     QFormLayout,
     QFrame,
     QHBoxLayout,
     QPushButton,
-    QRadioButton,
     QScrollArea,
     QSizePolicy,
     QVBoxLayout,
@@ -29,7 +27,7 @@ from ..bridge.plan import CannotEnhance
 from ..bridge.prepare import prepare
 from ..bridge.request import EnhanceRequest
 from ..bridge.words import tr
-from ..engine.job import SCALE_FACTORS, Method
+from ..engine.job import Method
 from . import messages
 from .advanced_box import AdvancedBox
 from .choice_box import ChoiceBox
@@ -46,6 +44,7 @@ from .quick_look_button import QuickLookButton
 from .resolution_box import ResolutionBox
 from .result_panel import ResultPanel
 from .run_box import RunBox
+from .scale_buttons import ScaleButtons
 from .wrapping_label import WrappingLabel
 
 ICON_FILE = Path(__file__).resolve().parent / "icons" / "headland.svg"
@@ -94,7 +93,7 @@ class EnhanceDock(QgsDockWidget):
             resolution=self.resolution_box.resolution,
             bands=self.advanced_box.bands,
             method=Method(self.method_box.chosen.value),
-            scale=self.scale_buttons.checkedId(),
+            scale=self.scale_buttons.factor,
             preset=self.advanced_box.preset,
             sensor=self.advanced_box.sensor,
             mtf_at_nyquist=self.advanced_box.mtf_at_nyquist,
@@ -137,13 +136,7 @@ class EnhanceDock(QgsDockWidget):
         self.resolution_box = ResolutionBox(canvas)
         self.method_box = ChoiceBox(methods())
         self.method_label = WrappingLabel()
-        self.scale_buttons = QButtonGroup(self)
-        for factor in SCALE_FACTORS:
-            button = QRadioButton(f"×{factor}", self)
-            button.setAccessibleName(tr("{} times finer").format(factor))
-            button.setToolTip(tr("Pixels of the result are {} times smaller").format(factor))
-            self.scale_buttons.addButton(button, factor)
-        self.scale_buttons.button(SCALE_FACTORS[-1]).setChecked(True)
+        self.scale_buttons = ScaleButtons()
         self.output_box = ReadableFileWidget(tr("Temporary file"))
         self.output_box.setStorageMode(QgsFileWidget.StorageMode.SaveFile)
         self.output_box.setFilter("GeoTIFF (*.tif *.tiff)")
@@ -185,10 +178,6 @@ class EnhanceDock(QgsDockWidget):
             widget.setToolTip(tip)
 
     def _lay_out(self) -> None:
-        scale_row = QHBoxLayout()
-        for button in self.scale_buttons.buttons():
-            scale_row.addWidget(button)
-        scale_row.addStretch(1)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow(tr("&Layer"), self.layer_box)
@@ -196,7 +185,7 @@ class EnhanceDock(QgsDockWidget):
         self._resolution_row = OptionalRow(form, form.rowCount(), tr("&Resolution"), self.resolution_box)
         form.addRow(tr("&Method"), self.method_box)
         form.addRow("", self.method_label)
-        form.addRow(tr("Scale"), scale_row)
+        form.addRow(tr("Scale"), self.scale_buttons)
         form.addRow("", self.size_label)
         form.addRow("", self.estimate_label)
         form.addRow(tr("&Save to"), self.output_box)
@@ -238,7 +227,7 @@ class EnhanceDock(QgsDockWidget):
         self.extent_row.changed.connect(self._check_timer.start)
         self.resolution_box.valueChanged.connect(self._check_timer.start)
         self.method_box.currentIndexChanged.connect(self._on_method_changed)
-        self.scale_buttons.idClicked.connect(self._check_timer.start)
+        self.scale_buttons.changed.connect(self._check_timer.start)
         self.output_box.fileChanged.connect(self._check_timer.start)
         self.advanced_box.changed.connect(self._check_timer.start)
         self.advanced_box.preset_row.chosen.connect(self._take_over)
@@ -282,7 +271,7 @@ class EnhanceDock(QgsDockWidget):
 
     def _take_over(self, request: EnhanceRequest) -> None:
         self.method_box.choose(request.method)
-        self.scale_buttons.button(request.scale).setChecked(True)
+        self.scale_buttons.choose(request.scale)
         self.advanced_box.take_over(request)
         self._check_timer.start()
 

@@ -6,19 +6,20 @@ import json
 from typing import Optional
 
 from qgis.core import QgsProject, QgsRasterLayer
-from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas
+from qgis.gui import QgsMapCanvas
 from qgis.PyQt.QtWidgets import QApplication, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ..bridge.command_line import NoCommand, command_for
 from ..bridge.enhance import EnhanceResult
 from ..bridge.words import tr
 from .compare_box import CompareBox
+from .folding_box import FoldingBox
 from .messages import show_text
 from .result_words import figures_in_words, result_in_words
 from .wrapping_label import WrappingLabel
 
 
-class ResultPanel(QgsCollapsibleGroupBox):
+class ResultPanel(FoldingBox):
     """Takes no room until there is a result."""
 
     def __init__(self, canvas: QgsMapCanvas, parent: Optional[QWidget] = None) -> None:

@@ -72,7 +72,8 @@ class Analyst:
         if kind == 9:
             self._person.click(self._dock.look_button)
             self._wait()
-            self._person.click(self._dock.look_button)
+            if self._dock.live_preview.has_picture:
+                self._person.click(self._dock.look_button)
             return
         self._dock.output_box.setFilePath(str(self._output))
         self._person.click(self._dock.enhance_button)
