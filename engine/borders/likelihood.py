@@ -14,11 +14,11 @@ from .line import Line
 
 # Weights of the logarithms of: the strength as a multiple of what is usual in the picture, and how many low-res pixels
 # the line runs straight.
-BIAS, UNUSUAL, STRAIGHT = -2.4, 0.85, 1.2
+BIAS, UNUSUAL, STRAIGHT = -2.29, 0.83, 1.20
 # Where most of the picture is plain, everything is unusual.
 MOST_UNUSUAL = 10.0
 # What is less likely is left out.
-LEAST_LIKELIHOOD = 0.3
+LEAST_LIKELIHOOD = 0.35
 
 
 def likelihood(line: Line, usual_strength: float, scale: int) -> float:

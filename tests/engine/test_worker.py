@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PIPELINE = """
 import time
 from .progress import BadInput, Cancelled
-def enhance(job, low_res, valid, output, progress, is_cancelled, is_to_finish, preview):
+def enhance(job, low_res, valid, output, progress, is_cancelled, is_to_finish, preview, on_borders):
 """
 ENLARGE = """
     output[:] = low_res[:].repeat(job.scale, 1).repeat(job.scale, 2)

@@ -70,7 +70,9 @@ def test_the_provider_offers_the_algorithm(provider: HeadlandProvider) -> None:
 
 def test_the_parameters_are_those_of_the_documentation(algorithm: QgsProcessingAlgorithm) -> None:
     parameters = {definition.name(): definition for definition in algorithm.parameterDefinitions()}
-    names = "INPUT EXTENT RESOLUTION BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL COG OUTPUT REPORT"
+    names = (
+        "INPUT EXTENT RESOLUTION BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL COG TRACE_BORDERS OUTPUT REPORT"
+    )
     assert list(parameters) == names.split()
     choices = {name: parameters[name].options() for name in ("METHOD", "SCALE", "PRESET", "SENSOR", "DEVICE")}
     assert choices == {
