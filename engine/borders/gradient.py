@@ -23,6 +23,10 @@ from .picture import Picture, Window
 FILTER_SD_PX = 0.4
 # The Gaussian is cut off there, in standard deviations.
 CUT_OFF_SD = 3.5
+# Beside a border that was made too sharp runs a halo, whose edge looks like a border too: what has less than such a share
+# of the strength that is found so many low-res pixels across from it is none.
+HALO_SHARE = 0.3
+HALO_REACH_PX = 1.5
 # What a sharp step of height 1 comes out as.
 STEP_RESPONSE = 1.0 / math.sqrt(2.0 * math.pi)
 
@@ -32,7 +36,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Gradient:
-    """The borders' strength in a window, with one pixel more on each side.
+    """The borders' strength in a window, widened by ``margin_px`` on each side.
 
     Attributes:
         strengths: (row, column); a sharp step has the distance of its colours, of which 1 is the picture's range.
@@ -43,6 +47,7 @@ class Gradient:
     strengths: Values
     across: Values
     is_known: Mask
+    margin_px: int
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,11 @@ class Filters:
 
 
 def measure_gradient(picture: Picture, window: Window, filters: Filters) -> Gradient:
-    """Return how strong borders are in ``window``, widened by one pixel."""
-    rr, cc, rc = np.zeros((3, window.rows + 2, window.columns + 2), dtype=np.float32)
+    """Return how strong borders are in ``window``, and as far around it as :func:`find_points` looks."""
+    margin_px = round(HALO_REACH_PX * picture.scale) + 1
+    rr, cc, rc = np.zeros((3, window.rows + 2 * margin_px, window.columns + 2 * margin_px), dtype=np.float32)
     for band in picture.bands:
-        levels = picture.read(band, window, filters.reach_px + 1)
+        levels = picture.read(band, window, margin_px + filters.reach_px)
         down = _filtered(_filtered(levels, filters.slope, 0), filters.smooth, 1)
         right = _filtered(_filtered(levels, filters.smooth, 0), filters.slope, 1)
         rr += down * down
@@ -103,8 +109,9 @@ def measure_gradient(picture: Picture, window: Window, filters: Filters) -> Grad
     root = np.sqrt(half_difference * half_difference + rc * rc)
     largest = (rr + cc) * np.float32(0.5) + root
     factor = np.float32(1.0 / (STEP_RESPONSE**2 * len(picture.bands)))
-    is_known = picture.is_known(window, 1, filters.reach_px + 1)
-    return Gradient(np.sqrt(largest * factor), _eigenvectors(half_difference, rc, root), is_known)
+    # So do the neighbours of what is known have a strength that is one.
+    is_known = picture.is_known(window, margin_px, filters.reach_px + 1)
+    return Gradient(np.sqrt(largest * factor), _eigenvectors(half_difference, rc, root), is_known, margin_px)
 
 
 def find_points(gradient: Gradient, window: Window, lowest: float) -> EdgePoints:
@@ -113,22 +120,42 @@ def find_points(gradient: Gradient, window: Window, lowest: float) -> EdgePoints
     Places are as fine as a parabola through three pixels tells, along the axis that is nearer to the direction across
     (Devernay, 1995).
     """
-    strengths = gradient.strengths
-    inner = (slice(1, -1), slice(1, -1))
-    here = strengths[inner]
-    is_across_rows = np.abs(gradient.across[0][inner]) > np.abs(gradient.across[1][inner])
-    before = np.where(is_across_rows, strengths[:-2, 1:-1], strengths[1:-1, :-2])
-    after = np.where(is_across_rows, strengths[2:, 1:-1], strengths[1:-1, 2:])
-    is_point = (here > before) & (here >= after) & (here > np.float32(lowest)) & gradient.is_known[inner]
+    strengths, margin = gradient.strengths, gradient.margin_px
+
+    def part(down: int, right: int) -> tuple[slice, slice]:
+        row, column = margin + down, margin + right
+        return slice(row, row + window.rows), slice(column, column + window.columns)
+
+    here = strengths[part(0, 0)]
+    across_rows, across_columns = (ways[part(0, 0)] for ways in gradient.across)
+    is_rather_rows = np.abs(across_rows) > np.abs(across_columns)
+    before = np.where(is_rather_rows, strengths[part(-1, 0)], strengths[part(0, -1)])
+    after = np.where(is_rather_rows, strengths[part(1, 0)], strengths[part(0, 1)])
+    is_point = (here > before) & (here >= after) & (here > np.float32(lowest)) & gradient.is_known[part(0, 0)]
     rows, columns = np.nonzero(is_point)
+    across = np.stack([ways[rows, columns] for ways in (across_rows, across_columns)], axis=1).astype(np.float64)
+    is_halo = _strongest_across(gradient, rows, columns, across) * HALO_SHARE > here[rows, columns]
+    rows, columns, across = rows[~is_halo], columns[~is_halo], across[~is_halo]
     low, middle, high = (values[rows, columns].astype(np.float64) for values in (before, here, after))
     shifts = 0.5 * (low - high) / (low + high - 2.0 * middle)
     pixels = np.stack([rows + window.row, columns + window.column], axis=1).astype(np.int64)
     places = pixels.astype(np.float64)
-    axes = np.where(is_across_rows[rows, columns], 0, 1)
+    axes = np.where(is_rather_rows[rows, columns], 0, 1)
     places[np.arange(len(places)), axes] += shifts
-    across = gradient.across[:, 1:-1, 1:-1][:, rows, columns].T.astype(np.float64)
     return EdgePoints(pixels, places, across, middle)
+
+
+def _strongest_across(
+    gradient: Gradient, rows: NDArray[np.int64], columns: NDArray[np.int64], across: NDArray[np.float64]
+) -> Values:
+    """Return the greatest strength within the halo's reach across from pixels of the window, (n,)."""
+    margin = gradient.margin_px
+    known = np.where(gradient.is_known, gradient.strengths, np.float32(0.0))
+    strongest = np.zeros(len(rows), dtype=np.float32)
+    for distance in (sign * step for step in range(1, margin) for sign in (-1, 1)):
+        beside = np.rint(distance * across).astype(np.int64) + margin
+        strongest = np.maximum(strongest, known[rows + beside[:, 0], columns + beside[:, 1]])
+    return strongest
 
 
 def _eigenvectors(half_difference: Values, rc: Values, root: Values) -> Values:

@@ -14,7 +14,7 @@ from .line import Line
 
 # Weights of the logarithms of: the strength as a multiple of what is usual in the picture, and how many low-res pixels
 # the line runs straight.
-BIAS, UNUSUAL, STRAIGHT = -2.29, 0.83, 1.20
+BIAS, UNUSUAL, STRAIGHT = -2.49, 0.91, 1.08
 # Where most of the picture is plain, everything is unusual.
 MOST_UNUSUAL = 10.0
 # What is less likely is left out.

@@ -146,13 +146,26 @@ def test_a_pond_in_a_field_is_one_closed_line() -> None:
     assert np.abs(np.hypot(*(line - [65.5, 70.5]).T) - 14.0).max() < 2.0
 
 
-def test_a_narrow_hedge_between_fields_alike_is_one_line_in_its_middle() -> None:
+def test_a_track_between_fields_alike_has_one_line_on_either_side() -> None:
     picture = np.full((3, 160, 160), 1500.0, dtype=np.float32)
-    picture[:, :, 81:83] = 600.0
+    picture[:, :, 80:84] = 600.0
+    picture += np.random.default_rng(1).normal(0.0, NOISE_DN, picture.shape).astype(np.float32)
+    lines = traced(picture)
+    assert len(lines) == 2
+    for number, side in enumerate((80.0, 84.0)):
+        assert np.abs(lines.line(number)[:, 0] - side).max() < 1.0
+
+
+def test_the_halo_of_a_border_that_was_made_too_sharp_is_not_traced() -> None:
+    picture = np.full((3, 160, 160), 1500.0, dtype=np.float32)
+    picture[:, :, 80:] = 2500.0
+    # As where a pixel-wise step is taken for one that a sensor blurred.
+    picture[:, :, 75:80] -= 250.0
+    picture[:, :, 80:85] += 250.0
     picture += np.random.default_rng(1).normal(0.0, NOISE_DN, picture.shape).astype(np.float32)
     lines = traced(picture)
     assert len(lines) == 1
-    assert np.abs(lines.line(0)[:, 0] - 82.0).max() < 1.0
+    assert np.abs(lines.line(0)[:, 0] - 80.0).max() < 1.0
 
 
 def test_the_edge_of_what_is_valid_is_no_border() -> None:
