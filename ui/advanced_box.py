@@ -48,7 +48,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.model_box.setFilter("ONNX (*.onnx)")
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
         self.cloud_box = QCheckBox(tr("Cloud-optimised"))
-        self.borders_box = QCheckBox(tr("Trace field borders"))
+        self.borders_box = QCheckBox(tr("Field borders"))
         self.cache_row = CacheRow()
         self.cache_limit_box = CacheLimitBox()
         self._lay_out()
@@ -158,7 +158,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
                 tr("Write a cloud-optimised GeoTIFF, which web maps and cloud storage read well"),
             ),
             (
-                tr("Di&gitizing"),
+                tr("&Trace"),
                 self.borders_box,
                 tr("Add a layer of likely field borders, to snap to and to trace along; each line is a guess"),
             ),
@@ -170,6 +170,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
             widget.setToolTip(tip)
             widget.setAccessibleName(label.replace("&", ""))
             form.addRow(label, widget)
+        self.borders_box.setAccessibleName(tr("Trace field borders"))
 
     def _enable_mtf(self) -> None:
         self.mtf_box.setEnabled(self.sensor is Sensor.CUSTOM)

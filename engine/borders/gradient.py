@@ -23,8 +23,8 @@ from .picture import Picture, Window
 FILTER_SD_PX = 0.4
 # The Gaussian is cut off there, in standard deviations.
 CUT_OFF_SD = 3.5
-# Beside a border that was made too sharp runs a halo, whose edge looks like a border too: what has less than such a share
-# of the strength that is found so many low-res pixels across from it is none.
+# Beside a border that was made too sharp runs a halo, whose edge looks like a border too. What has less than such a
+# share of the strength that is found so many low-res pixels across from it is none.
 HALO_SHARE = 0.3
 HALO_REACH_PX = 1.5
 # What a sharp step of height 1 comes out as.

@@ -1,6 +1,6 @@
 """How likely a line is a field border that a person would draw.
 
-A logistic regression on training farmland (``scripts/bench_borders.py --fit``): what stands out from the rest of the
+A logistic regression on training farmland (``make bench-borders FIT=1``): what stands out from the rest of the
 picture, and above all what runs straight. Woods and towns have contrasts enough, but they are crooked.
 """
 
