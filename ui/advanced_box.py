@@ -157,13 +157,13 @@ class AdvancedBox(QgsCollapsibleGroupBox):
                 self.cloud_box,
                 tr("Write a cloud-optimised GeoTIFF, which web maps and cloud storage read well"),
             ),
+            (tr("&Cache"), self.cache_row, tr("Finished tiles: what was cancelled or crashed goes on where it was")),
+            (tr("Cache l&imit"), self.cache_limit_box, tr("How much is kept; the oldest makes room for the new")),
             (
                 tr("&Trace"),
                 self.borders_box,
                 tr("Add a layer of likely field borders, to snap to and to trace along; each line is a guess"),
             ),
-            (tr("&Cache"), self.cache_row, tr("Finished tiles: what was cancelled or crashed goes on where it was")),
-            (tr("Cache l&imit"), self.cache_limit_box, tr("How much is kept; the oldest makes room for the new")),
         )
         for label, widget, tip in rows:
             widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
