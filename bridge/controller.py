@@ -165,6 +165,6 @@ def _add(result: EnhanceResult) -> QgsRasterLayer:
     """Put a result onto the map, with what is known of it in its layer's metadata."""
     layer = add_result(result.plan, result.output, QgsProject.instance())
     describe_layer(layer, result.summary)
-    if result.borders is not None:
+    if result.borders is not None and result.borders.exists():
         add_borders(result.plan, result.borders, layer, result.summary)
     return layer
