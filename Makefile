@@ -121,6 +121,11 @@ bench-quality: setup ## hold the chain against each stage alone: DATA=folder wit
 	"$(DEV)/bin/python" scripts/bench_quality.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-quality.json)" \
 	    --scale $(or $(SCALE),4) $(if $(MODEL),--model "$(MODEL)")
 
+.PHONY: bench-borders
+bench-borders: setup ## precision and recall of traced borders, by method: DATA=folder with highres/ OUT=file.json SCALE=2|4 FIT=1 (weights instead)
+	"$(DEV)/bin/python" scripts/bench_borders.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-borders.json)" \
+	    --scale $(or $(SCALE),4) $(if $(FIT),--fit)
+
 .PHONY: measure-costs
 measure-costs: setup ## measure time and memory of the worker, for the constants of engine/estimate.py: OUT=file.json
 	"$(DEV)/bin/python" scripts/measure_costs.py "$(HEADLAND_ENGINE)/bin/python" "$(or $(OUT),$(BUILD_PATH)/costs.json)"

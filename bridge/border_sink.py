@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,12 +119,25 @@ class StagedBorders:
 def _write(
     path: Path, description: BorderDescription, lines: BorderLines, on_fraction: Callable[[float], None]
 ) -> None:
-    length_field = LENGTH_FIELD if description.pixel_size_m is None else LENGTH_M_FIELD
-    unit = description.grid.pixel_size if description.pixel_size_m is None else description.pixel_size_m
     dataset = gdal.GetDriverByName("GPKG").Create(str(path), 0, 0, 0, gdal.GDT_Unknown)
     try:
-        options = [f"IDENTIFIER={description.title}", f"DESCRIPTION={description.abstract}"]
-        layer = dataset.CreateLayer(LAYER_NAME, _reference(description.grid), ogr.wkbLineString, options)
+        _fill(dataset, description, lines, on_fraction)
+    finally:
+        close_dataset(dataset)
+    # GDAL before 3.8 closes it only now.
+    del dataset
+    on_fraction(1.0)
+
+
+def _fill(
+    dataset: gdal.Dataset, description: BorderDescription, lines: BorderLines, on_fraction: Callable[[float], None]
+) -> None:
+    """Write the lines."""
+    length_field = LENGTH_FIELD if description.pixel_size_m is None else LENGTH_M_FIELD
+    unit = description.grid.pixel_size if description.pixel_size_m is None else description.pixel_size_m
+    layer = _create_layer(dataset, description)
+    # An error keeps this frame alive, and what refers to a layer must not outlive its dataset.
+    try:
         for name in (STRENGTH_FIELD, length_field):
             layer.CreateField(ogr.FieldDefn(name, ogr.OFTReal))
         for first in range(0, len(lines), _LINES_A_TRANSACTION):
@@ -132,18 +145,36 @@ def _write(
             dataset.StartTransaction()
             for number in range(first, min(first + _LINES_A_TRANSACTION, len(lines))):
                 points = lines.line(number)
-                feature = ogr.Feature(layer.GetLayerDefn())
-                feature.SetGeometryDirectly(ogr.CreateGeometryFromWkb(_wkb(_located(points, description.grid))))
-                feature.SetField(STRENGTH_FIELD, float(lines.strengths[number]))
-                feature.SetField(length_field, _length(points, unit))
-                layer.CreateFeature(feature)
+                values = {STRENGTH_FIELD: float(lines.strengths[number]), length_field: _length(points, unit)}
+                _add(layer, _located(points, description.grid), values)
             dataset.CommitTransaction()
-        del layer
     finally:
-        close_dataset(dataset)
-    # GDAL before 3.8 closes it only now.
-    del dataset
-    on_fraction(1.0)
+        del layer
+
+
+def _create_layer(dataset: gdal.Dataset, description: BorderDescription) -> ogr.Layer:
+    options = [f"IDENTIFIER={description.title}", f"DESCRIPTION={description.abstract}"]
+    # A CRS that the older WKT has no words for is kept in the newer one, but not without complaint.
+    gdal.PushErrorHandler("CPLQuietErrorHandler")
+    try:
+        layer = dataset.CreateLayer(LAYER_NAME, _reference(description.grid), ogr.wkbLineString, options)
+    finally:
+        gdal.PopErrorHandler()
+    if layer is None:
+        raise GdalError(gdal.GetLastErrorMsg() or "the layer cannot be made")
+    return layer
+
+
+def _add(layer: ogr.Layer, coordinates: NDArray[np.float64], values: Mapping[str, float]) -> None:
+    feature = ogr.Feature(layer.GetLayerDefn())
+    try:
+        feature.SetGeometry(ogr.CreateGeometryFromWkb(_wkb(coordinates)))
+        for name, value in values.items():
+            feature.SetField(name, value)
+        layer.CreateFeature(feature)
+    finally:
+        # As above.
+        del feature, layer
 
 
 def _reference(grid: Grid) -> Optional[osr.SpatialReference]:

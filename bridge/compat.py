@@ -48,5 +48,7 @@ def stroke_width_property() -> QgsSymbolLayer.Property:
 
     It is called StrokeWidth since 3.38; the other name goes once that is the oldest version.
     """
-    properties = QgsSymbolLayer.Property
-    return properties.StrokeWidth if hasattr(properties, "StrokeWidth") else properties.PropertyStrokeWidth
+    try:
+        return QgsSymbolLayer.Property.StrokeWidth
+    except AttributeError:
+        return QgsSymbolLayer.Property.PropertyStrokeWidth

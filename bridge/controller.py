@@ -280,6 +280,6 @@ def _add(result: EnhanceResult) -> QgsRasterLayer:
     describe_layer(layer, result.summary)
     if result.dip_output is not None:
         add_dip(result.plan, result.dip_output, layer, QgsProject.instance())
-    if result.borders is not None:
+    if result.borders is not None and result.borders.exists():
         add_borders(result.plan, result.borders, layer, result.summary)
     return layer

@@ -9,6 +9,8 @@ from qgis.core import Qgis, QgsApplication, QgsNetworkAccessManager, QgsNetworkR
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtNetwork import QNetworkReply, QNetworkRequest
 
+from .words import tr
+
 # This is how tile servers say that they have nothing there.
 _BLANK_STATUSES = (204, 404, 410)
 _LOG_TAG = "WMS"
@@ -65,13 +67,17 @@ class WebAnswers:
         if status is not None:
             reason = reply.attribute(QNetworkRequest.Attribute.HttpReasonPhraseAttribute) or ""
             what = f"{status} {reason}".strip()
-            return (
-                f"The server {self._server} answered with an error ({what}); try again later, or choose another layer."
-            )
+            return tr(
+                "The server {server} answered with an error ({what}); try again later, or choose another layer."
+            ).format(server=self._server, what=what)
         if reply.error() in _GAVE_UP:
-            return f"The server {self._server} did not answer in time; try again later, or choose a smaller extent."
+            return tr(
+                "The server {server} did not answer in time; try again later, or choose a smaller extent."
+            ).format(server=self._server)
         reason = reply.errorString().rstrip(". ")
-        return f"The server {self._server} cannot be reached ({reason}); check the network and try again."
+        return tr("The server {server} cannot be reached ({reason}); check the network and try again.").format(
+            server=self._server, reason=reason
+        )
 
     def _on_message(self, _text: str, tag: str, level: Qgis.MessageLevel) -> None:
         """Take a warning as a failure if nothing else explains it: an answer that came, but is no picture."""

@@ -95,8 +95,12 @@ def read_borders(folder: Path, width_px: int, height_px: int) -> BorderLines:
 def _read(path: Path, dtype: np.dtype[Any], axes: int) -> NDArray[Any]:
     """Return the array, which must have that type and so many axes; all of it is looked for before room is made."""
     with path.open("rb") as file:
-        npy_format.read_magic(file)
-        shape, is_fortran, found = npy_format.read_array_header_1_0(file)
+        try:
+            npy_format.read_magic(file)
+            shape, is_fortran, found = npy_format.read_array_header_1_0(file)
+        except Exception as error:
+            # A damaged header makes numpy raise what its own parts raise.
+            raise ValueError(f"{path.name} is no array") from error
         if found != dtype or len(shape) != axes or (is_fortran and axes > 1):
             raise ValueError(f"{path.name} holds {found} values of shape {shape}")
         count = int(np.prod(shape, dtype=np.int64))

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,13 @@ class Case:
     bands: int = 3
     sensor: Sensor = Sensor.SENTINEL_2
     finish_after: float = 1.0
+    traces_borders: bool = False
 
     @property
     def name(self) -> str:
         """A word for it, such as ``chain-fast-x4-272px-3b-auto``."""
         parts = (self.method.value, self.preset.value, f"x{self.scale}", f"{self.side_px}px", f"{self.bands}b")
-        return "-".join((*parts, self.sensor.value))
+        return "-".join((*parts, self.sensor.value, *(["borders"] if self.traces_borders else [])))
 
 
 CASES = (
@@ -66,6 +67,8 @@ CASES = (
     Case(Method.CHAIN, side_px=224),
     Case(Method.CHAIN, side_px=224, bands=12),
     Case(Method.CHAIN, scale=2, side_px=224),
+    Case(Method.ANCHOR, side_px=224, traces_borders=True),
+    Case(Method.ANCHOR, scale=2, side_px=224, traces_borders=True),
     Case(Method.DIP, Preset.REFERENCE, side_px=80, finish_after=0.002),
     Case(Method.DIP, Preset.REFERENCE, side_px=80, bands=1, finish_after=0.002),
     Case(Method.DIP, Preset.REFERENCE, side_px=40, finish_after=0.01),
@@ -152,7 +155,8 @@ def _write_job(folder: Path, case: Case) -> None:
     np.save(folder / INPUT_FILE, image)
     np.save(folder / VALID_FILE, np.ones(image.shape, bool))
     names = tuple(f"B{band + 1}" for band in range(case.bands))
-    Job(case.method, case.scale, case.preset, Device.CPU, 0, case.sensor, names, pixel_size_m=(10.0, 10.0)).save(folder)
+    job = Job(case.method, case.scale, case.preset, Device.CPU, 0, case.sensor, names, pixel_size_m=(10.0, 10.0))
+    replace(job, traces_borders=case.traces_borders).save(folder)
 
 
 if __name__ == "__main__":

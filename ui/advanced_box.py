@@ -192,6 +192,7 @@ class AdvancedBox(FoldingBox):
             widget.setToolTip(tip)
             widget.setAccessibleName(label.replace("&", ""))
             form.addRow(label, widget)
+        self.borders_box.setAccessibleName(tr("Trace field borders"))
 
     def _enable_mtf(self) -> None:
         self.mtf_box.setEnabled(self.sensor is Sensor.CUSTOM)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .energy import EdgePoints
+from .gradient import EdgePoints
 from .picture import Window
 
 # How many pixels away the next point is looked for, along each axis.

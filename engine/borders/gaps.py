@@ -62,7 +62,7 @@ class GapFinder:
         ]
         if not len(found):
             return None
-        ahead = _direction(places, self._direction_px)
+        ahead = direction_at(places, self._direction_px)
         begins, ways = segments.begins[found], segments.ways[found]
         shares = self._shares(tip, ahead, begins, ways)
         gaps = begins + shares[:, None] * ways - tip
@@ -143,7 +143,7 @@ class _Segments:
         return np.unique(np.concatenate(found))
 
 
-def _direction(places: Values, reach_px: float) -> Values:
+def direction_at(places: Values, reach_px: float) -> Values:
     """Return the unit vector in which a line leaves at its first vertex (n, 2)."""
     steps = np.sqrt((np.diff(places, axis=0) ** 2).sum(axis=1))
     travelled = np.concatenate([[0.0], np.cumsum(steps)])

@@ -1,6 +1,6 @@
 """How likely a line is a field border that a person would draw.
 
-A logistic regression on training farmland (``scripts/bench_borders.py --fit``): what stands out from the rest of the
+A logistic regression on training farmland (``make bench-borders FIT=1``): what stands out from the rest of the
 picture, and above all what runs straight. Woods and towns have contrasts enough, but they are crooked.
 """
 
@@ -14,11 +14,11 @@ from .line import Line
 
 # Weights of the logarithms of: the strength as a multiple of what is usual in the picture, and how many low-res pixels
 # the line runs straight.
-BIAS, UNUSUAL, STRAIGHT = -2.4, 0.85, 1.2
+BIAS, UNUSUAL, STRAIGHT = -2.49, 0.91, 1.08
 # Where most of the picture is plain, everything is unusual.
 MOST_UNUSUAL = 10.0
 # What is less likely is left out.
-LEAST_LIKELIHOOD = 0.3
+LEAST_LIKELIHOOD = 0.35
 
 
 def likelihood(line: Line, usual_strength: float, scale: int) -> float:

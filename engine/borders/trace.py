@@ -15,7 +15,8 @@ from ..border_file import BorderLines
 from ..progress import OnStep
 from ..scene import Scene
 from .chains import LINK_REACH_PX, Chain, ChainJoiner
-from .energy import Filters, find_points, measure_energy
+from .crossings import crossed
+from .gradient import Filters, find_points, measure_gradient
 from .likelihood import LEAST_LIKELIHOOD, likelihood
 from .line import Line
 from .network import joined, tidied
@@ -54,7 +55,8 @@ def trace_borders(scene: Scene, output: Numbers, on_step: OnStep, window_px: int
         return likelihood(line, usual, scale) >= least
 
     lines = followed(picture, usual, on_step, lambda line: is_likely(line, LEAST_BEFORE_JOINING), window_px)
-    likely = [line for line in joined(lines, scale) if is_likely(line, LEAST_LIKELIHOOD)]
+    network = crossed(joined(lines, scale), scale)
+    likely = [line for line in network if is_likely(line, LEAST_LIKELIHOOD)]
     # What is left of the tolerance is for lines that were joined of several.
     final = [line.simplified(TOLERANCE_PX / 2.0 * scale) for line in tidied(likely, scale)]
     return _as_file(final, [likelihood(line, usual, scale) for line in final])
@@ -79,7 +81,7 @@ def followed(
     for number, window in enumerate(windows):
         on_step(number, len(windows))
         seen = _widened(window, picture.size_px)
-        joiner.add(find_points(measure_energy(picture, seen, filters), seen, WEAK * usual), window)
+        joiner.add(find_points(measure_gradient(picture, seen, filters), seen, WEAK * usual), window)
     return lines
 
 
@@ -100,8 +102,8 @@ def _median_strength(picture: Picture) -> float:
     for row in rows:
         for column in columns:
             sides = (min(SAMPLE_PX, size - start) for size, start in zip(picture.size_px, (row, column), strict=True))
-            energy = measure_energy(picture, Window(row, column, *sides), filters)
-            seen.append(energy.strengths[energy.is_known])
+            gradient = measure_gradient(picture, Window(row, column, *sides), filters)
+            seen.append(gradient.strengths[gradient.is_known])
     strengths = np.concatenate(seen)
     return float(np.median(strengths)) if strengths.size else 0.0
 

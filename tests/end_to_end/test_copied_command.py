@@ -117,6 +117,15 @@ def test_it_asks_for_a_cloud_optimised_result_where_there_was_one(scene: Path) -
     assert set(words[1]) - set(words[0]) == {"--COG=true"}
 
 
+def test_it_asks_for_borders_where_they_were_traced(scene: Path) -> None:
+    request = EnhanceRequest(QgsRasterLayer(str(scene), "Fields"))
+    words = [
+        shlex.split(command_for(prepare(wish, QgsCoordinateTransformContext()), for_windows=False))
+        for wish in (request, replace(request, traces_borders=True))
+    ]
+    assert set(words[1]) - set(words[0]) == {"--TRACE_BORDERS=true"}
+
+
 def test_a_temporary_result_gets_a_name_that_means_something(scene: Path) -> None:
     plan = prepare(EnhanceRequest(QgsRasterLayer(str(scene), "Fields")), QgsCoordinateTransformContext())
     assert command_for(plan, for_windows=False).endswith("--OUTPUT=enhanced.tif")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from pytestqt.qtbot import QtBot
 from qgis.core import (
     Qgis,
     QgsContrastEnhancement,
+    QgsLayerTreeGroup,
     QgsMultiBandColorRenderer,
+    QgsPointXY,
     QgsProject,
     QgsRasterLayer,
     QgsRectangle,
@@ -24,6 +27,7 @@ from qgis.PyQt.QtXml import QDomDocument
 from headland.bridge.controller import EnhanceController
 from headland.bridge.request import EnhanceRequest
 from headland.engine.job import Method
+from headland.tests.support.fixtures import MakeLayer
 
 EXTENT = QgsRectangle(444300, 4177500, 444940, 4178060)
 TIMEOUT_MS = 280_000
@@ -117,3 +121,37 @@ def test_a_sharper_layer_lies_above_the_original_in_its_place_and_style(
     assert coarse.mean(axis=(1, 2)) == pytest.approx(low_res.mean(axis=(1, 2)), rel=0.01)
     # Sharper: borders are steeper than in the enlarged original.
     assert high_res.std() > low_res.std()
+
+
+def test_traced_borders_lie_where_the_fields_really_end(
+    make_layer: MakeLayer, project: QgsProject, folder: Path, controller: EnhanceController, qtbot: QtBot
+) -> None:
+    # Fields of 12 by 16 pixels of 10 m, in the order of rows; the grid runs upwards.
+    geotransform = (443050.0, 10.0, 0.0, 4179260.0, 0.0, 10.0)
+    source = make_layer(bands=3, width_px=64, height_px=48, geotransform=geotransform)
+    project.addMapLayer(source)
+    request = EnhanceRequest(source, method=Method.ANCHOR, traces_borders=True, output=folder / "sharp.tif")
+    with qtbot.waitSignal(controller.finished, timeout=TIMEOUT_MS) as finished:
+        controller.start(request)
+    report = finished.args[0].summary
+    (group,) = (node for node in project.layerTreeRoot().children() if isinstance(node, QgsLayerTreeGroup))
+    borders, result = (node.layer() for node in group.children())
+    assert result.id() == finished.args[1]
+    assert borders.featureCount() == report["borders"]["lines"] > 10
+    inside, off = result.extent(), []
+    for feature in borders.getFeatures():
+        for vertex in feature.geometry().densifyByDistance(2.0).asPolyline():
+            assert inside.contains(vertex)
+            off_x = abs((vertex.x() - geotransform[0] + 80.0) % 160.0 - 80.0)
+            off_y = abs((vertex.y() - geotransform[3] + 60.0) % 120.0 - 60.0)
+            off.append(min(off_x, off_y))
+    # Half a pixel; where borders cross, and where two fields happen to be nearly alike, it may be more.
+    assert np.median(off) < 1.5
+    assert np.quantile(off, 0.9) < 5.0
+    assert max(off) < 20.0
+    ends = Counter(point for feature in borders.getFeatures() for point in _ends(feature.geometry().asPolyline()))
+    assert sum(count >= 3 for count in ends.values()) >= 6
+
+
+def _ends(line: list[QgsPointXY]) -> tuple[tuple[float, float], tuple[float, float]]:
+    return (line[0].x(), line[0].y()), (line[-1].x(), line[-1].y())

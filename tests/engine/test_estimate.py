@@ -78,6 +78,12 @@ def test_more_effort_and_a_larger_scale_factor_cost_more() -> None:
     assert cost(scale=4).memory_bytes > cost(scale=2).memory_bytes
 
 
+def test_tracing_borders_costs_time_that_grows_with_the_area() -> None:
+    small, large = (cost(side_px, traces_borders=True).work_s - cost(side_px).work_s for side_px in (256, 512))
+    assert small > 0.0
+    assert large == pytest.approx(4 * small)
+
+
 def test_the_chain_costs_what_its_stages_cost_together() -> None:
     dip, decrappify, chain = (cost(method=method) for method in (Method.DIP, Method.DECRAPPIFY, Method.CHAIN))
     assert max(dip.seconds, decrappify.seconds) < chain.seconds < dip.seconds + decrappify.seconds

@@ -58,6 +58,7 @@ jobs = st.builds(
     band_names=st.lists(texts, min_size=1).map(tuple),
     mtf_at_nyquist=st.floats(SMALLEST_MTF, LARGEST_MTF),
     preview_bands=st.sampled_from([(), (0,)]),
+    traces_borders=st.booleans(),
     pixel_size_m=st.none() | st.tuples(positive, positive),
 )
 events = st.one_of(

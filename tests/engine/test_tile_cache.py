@@ -372,3 +372,10 @@ def test_only_what_has_a_weight_in_the_result_is_kept(job: Job, folder: Path) ->
         3 * 4 * window.blending_weights(2).size for window in pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)
     )
     assert kept < 0.6 * whole
+
+
+def test_who_asks_for_borders_afterwards_gets_all_tiles_from_the_cache(job: Job) -> None:
+    expected = Run()(job, image())
+    again = Run()
+    np.testing.assert_array_equal(again(replace(job, traces_borders=True), image()), expected)
+    assert again.found == again.report["tiles"]

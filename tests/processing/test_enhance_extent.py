@@ -416,7 +416,9 @@ class TestBadInput:
         assert "README.md is no ONNX file" in refusal(algorithm, INPUT=make_layer(), MODEL="README.md")
 
     def test_a_word_that_is_neither_yes_nor_no(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        assert refusal(algorithm, INPUT=make_layer(), COG="maybe") == "COG is “maybe”; say yes or no."
+        for name in ("COG", "TRACE_BORDERS"):
+            text = refusal(algorithm, INPUT=make_layer(), **{name: "maybe"})
+            assert text == f"{name} is “maybe”; say yes or no."
 
     def test_an_mtf_for_a_sensor_whose_mtf_is_known(
         self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer
@@ -472,3 +474,35 @@ def test_a_layer_that_is_enhanced_already_is_warned_of(make_layer: MakeLayer, fa
     layer = make_layer(metadata={"HEADLAND_NATURE": "enhanced, not measured"})
     processing.run(ALGORITHM, {"INPUT": layer, "OUTPUT": "TEMPORARY_OUTPUT"}, feedback=feedback)
     assert "This layer is enhanced already" in feedback.textLog()
+
+
+@pytest.mark.parametrize("given", [True, "yes"])
+def test_traced_borders_are_an_output_of_their_own(make_layer: MakeLayer, fake_engine: FakeEngine, given: Any) -> None:
+    outcome = run(INPUT=make_layer(), TRACE_BORDERS=given, OUTPUT="TEMPORARY_OUTPUT")
+    borders = QgsVectorLayer(outcome["BORDERS"], "borders", "ogr")
+    assert borders.featureCount() == 2
+    assert "BORDERS" not in run(INPUT=make_layer(), OUTPUT="TEMPORARY_OUTPUT")
+    assert "BORDERS" not in run(INPUT=make_layer(), TRACE_BORDERS="no", OUTPUT="TEMPORARY_OUTPUT")
+
+
+def test_traced_borders_are_loaded_with_their_result_and_not_without(
+    algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, project: QgsProject, fake_engine: FakeEngine
+) -> None:
+    from qgis.core import QgsProcessingOutputLayerDefinition
+
+    layer = project.addMapLayer(make_layer())
+    for destination, loaded in ((project, 2), (None, 0)):
+        context = QgsProcessingContext()
+        context.setProject(project)
+        output = QgsProcessingOutputLayerDefinition("TEMPORARY_OUTPUT", destination)
+        parameters = {"INPUT": layer, "METHOD": "anchor", "TRACE_BORDERS": True, "OUTPUT": output}
+        outcome, is_fine = algorithm.create().run(parameters, context, QgsProcessingFeedback())
+        assert is_fine
+        assert len(context.layersToLoadOnCompletion()) == loaded
+        if loaded:
+            details = context.layerToLoadOnCompletionDetails(outcome["BORDERS"])
+            assert details.name == "Fields 2024 field borders (traced)"
+            borders = QgsVectorLayer(outcome["BORDERS"], details.name, "ogr")
+            details.postProcessor().postProcessLayer(borders, context, QgsProcessingFeedback())
+            assert "not surveyed" in borders.metadata().abstract()
+            assert borders.renderer().symbol().symbolLayerCount() == 2

@@ -28,7 +28,12 @@ BEHAVIOURS = (
     "no result",
     "wrong size",
     "no numbers",
+    "no borders",
+    "borders elsewhere",
 )
+# (x, y) in pixels of the result: two lines that meet in a node.
+LINES = ([[0, 0], [10, 0], [10, 8]], [[10, 8], [24, 8]])
+STRENGTHS = (0.9, 0.4)
 
 
 def say(**event: Any) -> None:
@@ -89,6 +94,14 @@ def result(folder: Path, behaviour: str) -> np.ndarray:
     return enlarged
 
 
+def leave_borders(folder: Path, behaviour: str) -> None:
+    points = np.array([point for line in LINES for point in line], dtype=float)
+    points[-1, 0] += 1e6 if behaviour == "borders elsewhere" else 0.0
+    np.save(folder / "border_points.npy", points)
+    np.save(folder / "border_offsets.npy", np.cumsum([0, *map(len, LINES)]))
+    np.save(folder / "border_strengths.npy", np.array(STRENGTHS))
+
+
 def main() -> None:
     behaviour, pid_file, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[-1])
     pid_file.write_text(str(os.getpid()), encoding="utf-8")
@@ -101,6 +114,11 @@ def main() -> None:
         if json.loads((folder / "job.json").read_text(encoding="utf-8"))["keeps_dip"]:
             # Darker, so that the two can be told from each other.
             np.save(folder / "dip.npy", result(folder, behaviour) / 2)
+    borders = {}
+    if json.loads((folder / "job.json").read_text(encoding="utf-8"))["traces_borders"]:
+        borders = {"borders": {"lines": len(LINES)}}
+        if behaviour != "no borders":
+            leave_borders(folder, behaviour)
     stopped = {"stopped": {"share_done": 0.375, "rest": "enlarged"}} if behaviour == "obedient" else {}
     say(
         event="finished",
@@ -109,6 +127,7 @@ def main() -> None:
             "edges_times_sharper": 1.6,
             "seconds": {"pretending": 0.1},
             **stopped,
+            **borders,
         },
     )
 

@@ -53,13 +53,13 @@ def test_what_is_saved_comes_back_as_it_was() -> None:
     assert preset_names() == []
 
 
-def test_a_preset_of_before_there_were_cloud_optimised_results_makes_none() -> None:
+@pytest.mark.parametrize("choice", ["is_cloud_optimised", "keeps_dip", "traces_borders"])
+def test_a_preset_of_before_there_was_a_choice_does_not_make_it(choice: str) -> None:
     save_preset("old", SETTINGS)
     content = json.loads(QgsSettings().value("headland/presets/old"))
-    for later in ("is_cloud_optimised", "keeps_dip", "traces_borders"):
-        del content[later]
+    del content[choice]
     QgsSettings().setValue("headland/presets/old", json.dumps(content))
-    assert load_preset("old") == replace(SETTINGS, is_cloud_optimised=False, keeps_dip=False, traces_borders=False)
+    assert load_preset("old") == replace(SETTINGS, **{choice: False})
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"scale": 3}', '{"scale": 4, "method": "magic"}'])
@@ -86,6 +86,7 @@ def test_a_person_saves_the_settings_and_has_them_back(
     person.click(dock.scale_buttons.button(2))
     box.seed_box.setValue(42)
     box.cloud_box.setChecked(can_cloud_optimise())
+    person.click(box.borders_box)
     QTimer.singleShot(200, lambda: type_into_dialog("Fields & woods"))
     person.click(box.preset_row.save_button)
     wished = dock.request()
@@ -93,6 +94,7 @@ def test_a_person_saves_the_settings_and_has_them_back(
     dock.scale_buttons.button(4).setChecked(True)
     box.seed_box.setValue(0)
     box.cloud_box.setChecked(False)
+    person.click(box.borders_box)
     assert dock.request() != wished
     person.choose_in_menu(box.preset_row.choose_button, "Fields && woods")
     assert dock.request() == wished

@@ -30,6 +30,11 @@ def test_agreement_and_sharpness_are_told_in_plain_words() -> None:
     assert result_in_words(REPORT) == "Agrees with the source to 1.1 × its noise. Edges 1.9 × sharper."
 
 
+def test_how_many_borders_were_traced_is_told() -> None:
+    assert result_in_words({"borders": {"lines": 12}}) == "12 likely field borders traced."
+    assert result_in_words({"borders": {"lines": 0}}) == "No field borders stand out."
+
+
 def test_the_figures_behind_them_are_told_band_by_band() -> None:
     assert figures_in_words(REPORT).splitlines() == [
         "B04: off by 4.21, 0.52 × its noise",

@@ -1,9 +1,9 @@
 """Where the colour changes: how strong each pixel's border is, and the points that borders run through.
 
-A field border is a step from one colour to another, or a line: a hedge, a track, a ditch between two fields alike. The
-gradient alone has two maxima at a line, one on each side, and would trace it twice. So the gradient's tensor and that
-of the second derivatives are added up, as in the boundary tensor of Köthe (2003), over all bands (Di Zenzo, 1986): its
-larger eigenvalue has one maximum at either, in the middle, and its eigenvector says which way is across.
+The strength is the colour gradient: Gaussian derivatives a band, joined as Di Zenzo (1986) does; the larger eigenvalue
+of their structure tensor, and its eigenvector for the direction across. A hedge or a track between two fields has a
+border on either side, as people draw fields. (The tensor with second derivatives added, which has one maximum at a line
+as at a step, found fewer of the borders that people drew on training farmland.)
 
 Only additions, multiplications, divisions and square roots of single numbers are made, in an order that no window
 changes: the same pixel comes out the same, bit for bit, in whatever window it is seen.
@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from .picture import Picture, Window
 
 # Of the Gaussian, in low-res pixels: about what the sensor could resolve.
-FILTER_SD_PX = 0.5
-# How much the second derivative counts. Between 0.577 and 1 both a step and a thin line have a single maximum.
-SHARE_OF_LINES = 0.6
+FILTER_SD_PX = 0.4
 # The Gaussian is cut off there, in standard deviations.
 CUT_OFF_SD = 3.5
+# Beside a border that was made too sharp runs a halo, whose edge looks like a border too. What has less than such a
+# share of the strength that is found so many low-res pixels across from it is none.
+HALO_SHARE = 0.3
+HALO_REACH_PX = 1.5
 # What a sharp step of height 1 comes out as.
 STEP_RESPONSE = 1.0 / math.sqrt(2.0 * math.pi)
 
@@ -33,8 +35,8 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Energy:
-    """The borders' strength in a window, with one pixel more on each side.
+class Gradient:
+    """The borders' strength in a window, widened by ``margin_px`` on each side.
 
     Attributes:
         strengths: (row, column); a sharp step has the distance of its colours, of which 1 is the picture's range.
@@ -45,6 +47,7 @@ class Energy:
     strengths: Values
     across: Values
     is_known: Mask
+    margin_px: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class EdgePoints:
         pixels: (n, 2), row and column of the pixel that each is found in.
         places: (n, 2), row and column, with pixel centres at whole numbers.
         across: (n, 2), unit vectors across the border, of either sign.
-        strengths: (n,), as in :class:`Energy`.
+        strengths: (n,), as in :class:`Gradient`.
     """
 
     pixels: NDArray[np.int64]
@@ -66,11 +69,10 @@ class EdgePoints:
 
 @dataclass(frozen=True)
 class Filters:
-    """A Gaussian and its first two derivatives, each for unit response to what it looks for; (2 x reach + 1,)."""
+    """A Gaussian and its derivative, (2 x reach + 1,)."""
 
     smooth: Values
     slope: Values
-    bend: Values
 
     @classmethod
     def of(cls, scale: int) -> Filters:
@@ -84,11 +86,7 @@ class Filters:
         smooth /= smooth.sum()
         slope = x * smooth
         slope *= sd / (slope * x).sum()
-        bend = (x**2 / sd**2 - 1.0) * smooth
-        # A plane and a slope have no bend, also where the Gaussian is cut off.
-        bend -= smooth * bend.sum()
-        bend *= sd**2 * 2.0 / (bend * x**2).sum()
-        return cls(*(part.astype(np.float32) for part in (smooth, slope, bend)))
+        return cls(smooth.astype(np.float32), slope.astype(np.float32))
 
     @property
     def reach_px(self) -> int:
@@ -96,49 +94,68 @@ class Filters:
         return len(self.smooth) // 2
 
 
-def measure_energy(picture: Picture, window: Window, filters: Filters) -> Energy:
-    """Return how strong borders are in ``window``, widened by one pixel."""
-    rr, cc, rc = np.zeros((3, window.rows + 2, window.columns + 2), dtype=np.float32)
-    lines = np.float32(SHARE_OF_LINES**2)
+def measure_gradient(picture: Picture, window: Window, filters: Filters) -> Gradient:
+    """Return how strong borders are in ``window``, and as far around it as :func:`find_points` looks."""
+    margin_px = round(HALO_REACH_PX * picture.scale) + 1
+    rr, cc, rc = np.zeros((3, window.rows + 2 * margin_px, window.columns + 2 * margin_px), dtype=np.float32)
     for band in picture.bands:
-        levels = picture.read(band, window, filters.reach_px + 1)
-        smooth, slope, bend = (_filtered(levels, kernel, 0) for kernel in (filters.smooth, filters.slope, filters.bend))
-        down, right = _filtered(slope, filters.smooth, 1), _filtered(smooth, filters.slope, 1)
-        down_down, right_right = _filtered(bend, filters.smooth, 1), _filtered(smooth, filters.bend, 1)
-        down_right = _filtered(slope, filters.slope, 1)
-        rr += down * down + lines * (down_down * down_down + down_right * down_right)
-        cc += right * right + lines * (right_right * right_right + down_right * down_right)
-        rc += down * right + lines * (down_right * (down_down + right_right))
+        levels = picture.read(band, window, margin_px + filters.reach_px)
+        down = _filtered(_filtered(levels, filters.slope, 0), filters.smooth, 1)
+        right = _filtered(_filtered(levels, filters.smooth, 0), filters.slope, 1)
+        rr += down * down
+        cc += right * right
+        rc += down * right
     half_difference = (rr - cc) * np.float32(0.5)
     root = np.sqrt(half_difference * half_difference + rc * rc)
     largest = (rr + cc) * np.float32(0.5) + root
     factor = np.float32(1.0 / (STEP_RESPONSE**2 * len(picture.bands)))
-    is_known = picture.is_known(window, 1, filters.reach_px + 1)
-    return Energy(np.sqrt(largest * factor), _eigenvectors(half_difference, rc, root), is_known)
+    # So do the neighbours of what is known have a strength that is one.
+    is_known = picture.is_known(window, margin_px, filters.reach_px + 1)
+    return Gradient(np.sqrt(largest * factor), _eigenvectors(half_difference, rc, root), is_known, margin_px)
 
 
-def find_points(energy: Energy, window: Window, lowest: float) -> EdgePoints:
+def find_points(gradient: Gradient, window: Window, lowest: float) -> EdgePoints:
     """Return the points of ``window`` at which the strength is greatest across the border, and above ``lowest``.
 
     Places are as fine as a parabola through three pixels tells, along the axis that is nearer to the direction across
     (Devernay, 1995).
     """
-    strengths = energy.strengths
-    inner = (slice(1, -1), slice(1, -1))
-    here = strengths[inner]
-    is_across_rows = np.abs(energy.across[0][inner]) > np.abs(energy.across[1][inner])
-    before = np.where(is_across_rows, strengths[:-2, 1:-1], strengths[1:-1, :-2])
-    after = np.where(is_across_rows, strengths[2:, 1:-1], strengths[1:-1, 2:])
-    is_point = (here > before) & (here >= after) & (here > np.float32(lowest)) & energy.is_known[inner]
+    strengths, margin = gradient.strengths, gradient.margin_px
+
+    def part(down: int, right: int) -> tuple[slice, slice]:
+        row, column = margin + down, margin + right
+        return slice(row, row + window.rows), slice(column, column + window.columns)
+
+    here = strengths[part(0, 0)]
+    across_rows, across_columns = (ways[part(0, 0)] for ways in gradient.across)
+    is_rather_rows = np.abs(across_rows) > np.abs(across_columns)
+    before = np.where(is_rather_rows, strengths[part(-1, 0)], strengths[part(0, -1)])
+    after = np.where(is_rather_rows, strengths[part(1, 0)], strengths[part(0, 1)])
+    is_point = (here > before) & (here >= after) & (here > np.float32(lowest)) & gradient.is_known[part(0, 0)]
     rows, columns = np.nonzero(is_point)
+    across = np.stack([ways[rows, columns] for ways in (across_rows, across_columns)], axis=1).astype(np.float64)
+    is_halo = _strongest_across(gradient, rows, columns, across) * HALO_SHARE > here[rows, columns]
+    rows, columns, across = rows[~is_halo], columns[~is_halo], across[~is_halo]
     low, middle, high = (values[rows, columns].astype(np.float64) for values in (before, here, after))
     shifts = 0.5 * (low - high) / (low + high - 2.0 * middle)
     pixels = np.stack([rows + window.row, columns + window.column], axis=1).astype(np.int64)
     places = pixels.astype(np.float64)
-    axes = np.where(is_across_rows[rows, columns], 0, 1)
+    axes = np.where(is_rather_rows[rows, columns], 0, 1)
     places[np.arange(len(places)), axes] += shifts
-    across = energy.across[:, 1:-1, 1:-1][:, rows, columns].T.astype(np.float64)
     return EdgePoints(pixels, places, across, middle)
+
+
+def _strongest_across(
+    gradient: Gradient, rows: NDArray[np.int64], columns: NDArray[np.int64], across: NDArray[np.float64]
+) -> Values:
+    """Return the greatest strength within the halo's reach across from pixels of the window, (n,)."""
+    margin = gradient.margin_px
+    known = np.where(gradient.is_known, gradient.strengths, np.float32(0.0))
+    strongest = np.zeros(len(rows), dtype=np.float32)
+    for distance in (sign * step for step in range(1, margin) for sign in (-1, 1)):
+        beside = np.rint(distance * across).astype(np.int64) + margin
+        strongest = np.maximum(strongest, known[rows + beside[:, 0], columns + beside[:, 1]])
+    return strongest
 
 
 def _eigenvectors(half_difference: Values, rc: Values, root: Values) -> Values:
