@@ -1,0 +1,200 @@
+"""How far the result may be from the truth: an expected error for every high-res pixel of every band.
+
+A small network (models/confidence) looks at what the stages made of a tile: what was added to the measurements, how far
+Decrappify went from Deep Image Prior and that from the anchor, how steep the result is, and how much of the contrast of
+the low-res image lies just below its limit of resolution, beside its noise and blur. It was fitted to places whose
+truth is known, so that its value is the mean of |error|; times a factor, from other places, it is a bound that holds
+for a given share of the pixels (split conformal prediction: Papadopoulos et al. 2002; Lei et al. 2018).
+
+There is one map a band: noise, blur and units are the band's, and a border that is sure in one is a guess in another.
+Every channel is a ratio to the band's own local contrast, so an image in other units gets the same map in those units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ..models.confidence.error_network import COVERAGES, Calibrated, load_calibrated
+from .anchor import anchor
+from .job import Method
+from .scene import Tile
+
+CONFIDENCE_FILE = Path(__file__).resolve().parent.parent / "models" / "confidence" / "confidence.npz"
+# Decrappify and the anchor alone have no estimate of Deep Image Prior to be compared with.
+METHODS = (Method.CHAIN, Method.DIP)
+NOMINAL = 0.9
+
+# Windows of the low-res image: its finest detail, its texture, and its surroundings.
+FINEST_PX, TEXTURE_PX, SURROUNDINGS_PX = 3, 7, 15
+# What signed differences, in units of the local contrast, are multiplied by before their logarithm.
+ZOOM = 4.0
+# Added before a logarithm, in units of the local contrast.
+SMALLEST_RATIO = 0.02
+
+
+@dataclass(frozen=True)
+class ErrorMap:
+    """What is expected of the result of some bands of a tile.
+
+    Attributes:
+        expected: (band, H, W), the mean of |result - truth| at pixels that look like this one, in the tile's levels;
+            never negative, not a number where the input is invalid.
+        factor: the bound that holds for the nominal share of pixels is so many times the expected error.
+    """
+
+    expected: Tensor
+    factor: float
+
+    @property
+    def bound(self) -> Tensor:
+        """(band, H, W): |result - truth| is less for the nominal share of all pixels."""
+        return self.expected * self.factor
+
+
+class Confidence:
+    """Predicts errors for one scale factor and method.
+
+    Raises:
+        ValueError: if the file of parameters is missing or damaged, or the method has no estimate of Deep Image Prior.
+    """
+
+    def __init__(self, scale: int, method: Method, device: torch.device | str = "cpu", path: Path | None = None) -> None:
+        if method not in METHODS:
+            raise ValueError(f"No errors are predicted for the method {method.value}; it does not run Deep Image Prior.")
+        self._calibrated = _on(load_calibrated(path or CONFIDENCE_FILE, scale), device)
+        if method.value not in self._calibrated.factors:
+            raise ValueError(f"The confidence network was not calibrated for the method {method.value}.")
+        self._factors = dict(zip(COVERAGES, self._calibrated.factors[method.value]))
+
+    def factor(self, coverage: float = NOMINAL) -> float:
+        """Return how many times the expected error the bound is that holds for ``coverage`` of the pixels.
+
+        Raises:
+            KeyError: if ``coverage`` is none of models.confidence.error_network.COVERAGES.
+        """
+        return self._factors[coverage]
+
+    def __call__(self, tile: Tile, dip: Tensor) -> ErrorMap:
+        """Return the expected error of a finished tile.
+
+        Args:
+            tile: after the consistency step.
+            dip: (band, H, W), what Deep Image Prior had made of it, projected, in the tile's levels.
+        """
+        return ErrorMap(tile_confidence(tile, dip, self._calibrated), self.factor())
+
+
+def tile_confidence(tile: Tile, dip: Tensor, calibrated: Calibrated) -> Tensor:
+    """Return the expected |error| of ``tile.estimate``, (band, H, W), in the tile's levels; NaN where it is invalid.
+
+    A pixel's value depends on the tile's low-res pixels less than a tile's margin away.
+    """
+    with torch.inference_mode():
+        channels = error_channels(tile, dip)
+        bands = [
+            calibrated.network(high_res[None], low_res[None])[0, 0]
+            for high_res, low_res in zip(channels.high_res, channels.low_res)
+        ]
+        expected = torch.stack(bands).exp_().mul_(channels.contrast)
+        scale = tile.forward_model.scale
+        invalid = ~tile.valid.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
+        return expected.masked_fill_(invalid, torch.nan)
+
+
+def in_digital_numbers(error: Tensor, gains: Sequence[float]) -> NDArray[np.float64]:
+    """Turn errors (band, H, W) in levels into digital numbers; ``gains`` are the bands' (scene.Normalisation)."""
+    numbers: NDArray[np.float64] = error.cpu().numpy().astype(np.float64) / np.array(gains)[:, None, None]
+    return numbers
+
+
+@dataclass(frozen=True)
+class ErrorChannels:
+    """What the network sees, and the unit that its answer is in.
+
+    Attributes:
+        high_res: (band, HIGH_RES_CHANNELS, H, W).
+        low_res: (band, LOW_RES_CHANNELS, h, w).
+        contrast: (band, H, W), the local contrast in levels.
+    """
+
+    high_res: Tensor
+    low_res: Tensor
+    contrast: Tensor
+
+
+def error_channels(tile: Tile, dip: Tensor) -> ErrorChannels:
+    """Return the network's input for a finished tile.
+
+    Raises:
+        ValueError: if the tile has no estimate.
+    """
+    if tile.estimate is None:
+        raise ValueError("There is no estimate whose error could be predicted.")
+    result, low_res, noise, scale = tile.estimate, tile.low_res, tile.noise_sd, tile.forward_model.scale
+    start = tile.forward_model.enlarge(low_res, tile.damping)
+    anchored = anchor(low_res, tile.forward_model, tile.damping)
+    contrast = _spread(low_res, TEXTURE_PX).square().add(noise.square()).sqrt()
+    enlarged = _enlarged(contrast, scale)
+    local = _enlarged(low_res, scale)
+    signed = (result - local, result - start, result - dip, dip - anchored)
+    high_res = torch.stack(
+        [*(_compressed(image / enlarged) for image in signed), _log_ratio(image_gradient(result), enlarged)], dim=1
+    )
+    fine = (low_res - _mean(low_res, FINEST_PX)).abs()
+    ratios = (
+        _spread(low_res, FINEST_PX),
+        fine,
+        _mean(fine, TEXTURE_PX),
+        _spread(low_res, SURROUNDINGS_PX),
+        noise.expand_as(low_res),
+    )
+    widths = torch.tensor([psf.support_px for psf in tile.forward_model.psfs], device=low_res.device)
+    channels = [*(_log_ratio(ratio, contrast) for ratio in ratios), widths[:, None, None].expand_as(low_res)]
+    return ErrorChannels(high_res, torch.stack(channels, dim=1), enlarged)
+
+
+def _compressed(ratio: Tensor) -> Tensor:
+    """Return signed ratios with their large values drawn in, as a logarithm does, and the small ones left as they are."""
+    return (ratio * ZOOM).asinh_()
+
+
+def _log_ratio(values: Tensor, contrast: Tensor) -> Tensor:
+    return (values / contrast).add_(SMALLEST_RATIO).log_()
+
+
+def _enlarged(low_res: Tensor, scale: int) -> Tensor:
+    """(band, h, w) to (band, H, W), without overshoot: a contrast must stay positive."""
+    return functional.interpolate(low_res[None], scale_factor=float(scale), mode="bilinear", align_corners=False)[0]
+
+
+def image_gradient(image: Tensor) -> Tensor:
+    """Return the length of each band's gradient by central differences, (band, H, W)."""
+    padded = functional.pad(image[None], (1, 1, 1, 1), mode="replicate")[0]
+    down, right = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1], padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
+    return torch.hypot(down, right) / 2.0
+
+
+def _mean(image: Tensor, window_px: int) -> Tensor:
+    """Return the mean over a square around each pixel of (band, row, column)."""
+    reach = window_px // 2
+    padded = functional.pad(image[None], (reach, reach, reach, reach), mode="replicate")
+    rows = functional.avg_pool2d(padded, (window_px, 1), 1)
+    return functional.avg_pool2d(rows, (1, window_px), 1)[0]
+
+
+def _spread(image: Tensor, window_px: int) -> Tensor:
+    """Return the standard deviation over a square around each pixel of (band, row, column)."""
+    mean = _mean(image, window_px)
+    return (_mean(image.square(), window_px) - mean.square()).clamp_(min=0.0).sqrt_()
+
+
+def _on(calibrated: Calibrated, device: torch.device | str) -> Calibrated:
+    return Calibrated(calibrated.network.to(device), calibrated.factors)

@@ -1,0 +1,68 @@
+"""Confidence is judged on reported places alone, and every row says how far its bounds hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bench_confidence
+import numpy as np
+import pytest
+from bench_confidence import Figures
+from PIL import Image
+
+from headland.models.training.imagery import HELD_OUT_FARMLAND
+from headland.models.training.judged_places import FARMLAND
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with a farmland and a land use to be reported, and one of each that had a part in calibrating."""
+    rng = np.random.default_rng(4)
+    names = {
+        FARMLAND: (f"{HELD_OUT_FARMLAND[0]}.png", f"{HELD_OUT_FARMLAND[5]}.png"),
+        "naip_urban_0.6m": ("riverside_2016_1.png",),
+        "ucmerced_0.3m": ("river90.png", "river94.png"),
+    }
+    for folder, files in names.items():
+        (tmp_path / "highres" / folder).mkdir(parents=True)
+        bands = 4 if folder == "naip_urban_0.6m" else 3
+        for file in files:
+            fields = rng.integers(40, 160, (13, 13, bands), dtype=np.uint8).repeat(26, axis=0).repeat(26, axis=1)
+            Image.fromarray(fields).save(tmp_path / "highres" / folder / file)
+    return tmp_path
+
+
+def test_only_places_that_had_no_part_are_reported(data: Path) -> None:
+    found = bench_confidence.reported_places(data)
+    assert {name: len(images) for name, images in found.items()} == {
+        "farmland": 1,
+        "land uses": 1,
+        "Sentinel-2": 0,
+        "Landsat 7": 0,
+    }
+
+
+def test_a_bound_that_holds_too_often_misses_its_bar_as_one_that_fails_too_often_does() -> None:
+    rows = {
+        name: [Figures({"90%": coverage}, {"predicted error": ause, "gradient": 0.4}, 1.0, 1.0)]
+        for name, coverage, ause in (("a", 0.90, 0.3), ("b", 0.95, 0.35), ("c", 0.85, 0.2))
+    }
+    told = bench_confidence.bars(rows).splitlines()
+    assert [line.startswith("- met") for line in told] == [True, True, False, False, True, False]
+
+
+@pytest.mark.slow
+def test_one_run_leaves_every_row_and_prints_the_tables(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "confidence.json"
+    assert bench_confidence.main([str(data), str(out), "--scale", "4"]) == 0
+    results = json.loads(out.read_text())
+    assert list(results) == [row.name for row in bench_confidence.ROWS]
+    one = results["farmland"]["chain"][0]
+    assert one["coverage"]["50%"] < one["coverage"]["80%"] < one["coverage"]["95%"]
+    assert 0.0 < one["ause"]["predicted error"] < 1.0
+    printed = capsys.readouterr().out
+    assert "x4, dip" in printed
+    assert "| farmland, noisy (sd .01) | 1 |" in printed
