@@ -71,6 +71,8 @@ def _parameters(plan: EnhancePlan, source: RasterUri) -> dict[str, str]:
         parameters["MODEL"] = job.model
     if plan.is_cloud_optimised:
         parameters["COG"] = "true"
+    if plan.confidence is not None:
+        parameters["MAP_CONFIDENCE"] = "true"
     if plan.dip_output is not None:
         parameters["KEEP_DIP"] = "true"
     if plan.borders is not None:

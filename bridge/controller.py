@@ -11,6 +11,7 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtGui import QImage
 
 from .border_layer import add_borders
+from .confidence_layer import add_confidence
 from .enhance import EnhanceResult
 from .plan import CannotEnhance, EnhancePlan
 from .prepare import check_room_for, prepare
@@ -280,6 +281,8 @@ def _add(result: EnhanceResult) -> QgsRasterLayer:
     describe_layer(layer, result.summary)
     if result.dip_output is not None:
         add_dip(result.plan, result.dip_output, layer, QgsProject.instance())
+    if result.confidence is not None:
+        add_confidence(result.plan, result.confidence, layer, result.summary)
     if result.borders is not None and result.borders.exists():
         add_borders(result.plan, result.borders, layer, result.summary)
     return layer

@@ -19,7 +19,7 @@ from .words import tr
 
 OUTPUT_EXTENSIONS = (".tif", ".tiff")
 REPORT_EXTENSION = ".report.json"
-BORDERS_ENDING, DIP_ENDING = "_borders{}.gpkg", "_dip{}.tif"
+BORDERS_ENDING, DIP_ENDING, CONFIDENCE_ENDING = "_borders{}.gpkg", "_dip{}.tif", "_confidence{}.tif"
 # GDAL puts what a GeoTIFF cannot say into a file beside it.
 LONGEST_SIDECAR_ENDING = ".aux.xml"
 

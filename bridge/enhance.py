@@ -18,14 +18,14 @@ from ..engine.array_file import open_array
 from ..engine.border_file import read_borders
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Finished, Preview, Progress, Started
-from ..engine.job import DIP_FILE, OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
+from ..engine.job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
 from .border_sink import BorderDescription, StagedBorders, staged_borders
 from .estimating import estimate_plan, learn_download_from, learn_from
 from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
 from .phases import phase_in_words
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder
-from .provenance import border_abstract, dip_items, tiff_items
+from .provenance import border_abstract, confidence_bands, confidence_items, dip_items, tiff_items
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
 from .raster_source import SourceUnreadable, read_window
 from .report import StagedReport, compose_report, staged_report
@@ -92,6 +92,11 @@ class EnhanceResult:
     def dip_output(self) -> Optional[Path]:
         """The GeoTIFF of Deep Image Prior's own picture, None if it was not kept."""
         return self.plan.dip_output
+
+    @property
+    def confidence(self) -> Optional[Path]:
+        """The GeoTIFF of how far off the result may be, None if that was not mapped."""
+        return self.plan.confidence
 
     @property
     def borders(self) -> Optional[Path]:
@@ -178,18 +183,19 @@ def enhance(
             _job_folder() as folder,
             staged_geotiff(plan.output) as raster,
             staged_geotiff(plan.dip_output) as dip_raster,
+            staged_geotiff(plan.confidence) as confidence_raster,
             staged_report(plan.report) as report,
             staged_borders(plan.borders) as borders,
         ):
             _read(plan, run, folder)
             finished = _work(plan, run, folder, is_to_finish, on_preview)
-            _write(plan, run, folder, (raster, dip_raster), finished.report)
+            _write(plan, run, folder, (raster, dip_raster, confidence_raster), finished.report)
             if plan.borders is not None:
                 _write_borders(plan, run, folder, borders)
             seconds = {**run.seconds, "total": run.total_s}
             summary = compose_report(plan, run.started, finished.report, seconds, expected.seconds)
             report.write(summary)
-            _publish(report, borders, dip_raster, raster)
+            _publish(report, borders, dip_raster, confidence_raster, raster)
     except WorkerCancelled as error:
         raise EnhanceCancelled from error
     except WorkerFailed as error:
@@ -267,34 +273,35 @@ def _write(
     plan: EnhancePlan,
     run: _Run,
     folder: Path,
-    rasters: tuple[StagedGeotiff, StagedGeotiff],
+    rasters: tuple[StagedGeotiff, StagedGeotiff, StagedGeotiff],
     worker_report: dict[str, Any],
 ) -> None:
-    """Turn the worker's arrays into GeoTIFFs: the result's, and that of Deep Image Prior if it is kept."""
+    """Turn the worker's arrays into GeoTIFFs: the result's, and those that are wished for beside it."""
     items = tiff_items(plan, run.started, worker_report)
-    described = [(rasters[0], OUTPUT_FILE, items)]
+    described = [(rasters[0], OUTPUT_FILE, plan.bands, items)]
     if plan.dip_output is not None:
-        described.append((rasters[1], DIP_FILE, dip_items(plan, items)))
+        described.append((rasters[1], DIP_FILE, plan.bands, dip_items(plan, items)))
+    if plan.confidence is not None:
+        described.append((rasters[2], CONFIDENCE_FILE, confidence_bands(plan), confidence_items(plan, items)))
     share = (1.0 - WORK_UNTIL) / len(described)
     with run.timed("write"):
-        for number, (raster, file, notes) in enumerate(described):
-            _write_raster(plan, run, folder / file, raster, notes, WORK_UNTIL + number * share, share)
+        for number, (raster, file, bands, notes) in enumerate(described):
+            description = ResultDescription(plan.output_grid, bands, plan.metadata, notes, plan.is_cloud_optimised)
+            _write_raster(description, run, folder / file, raster, WORK_UNTIL + number * share, share)
 
 
-def _write_raster(  # noqa: PLR0913, PLR0917, what is written, and which part of the progress bar it takes
-    plan: EnhancePlan,
+def _write_raster(
+    description: ResultDescription,
     run: _Run,
     array: Path,
     raster: StagedGeotiff,
-    notes: dict[str, str],
     begin: float,
     share: float,
 ) -> None:
     phase = tr("Writing the result")
-    description = ResultDescription(plan.output_grid, plan.bands, plan.metadata, notes, plan.is_cloud_optimised)
     run.tell(phase, begin)
     with open_array(array) as pixels, open_array(array.with_name(VALID_FILE)) as valid:
-        expected = (len(plan.bands), description.grid.height_px, description.grid.width_px)
+        expected = (len(description.bands), description.grid.height_px, description.grid.width_px)
         if pixels.shape != expected:
             raise EnhanceFailed(
                 tr("The engine returned a result of another size than it was asked for; please report this."),

@@ -20,6 +20,7 @@ from .words import tr
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 # Overviews add a third to the result.
 _OVERVIEW_FACTOR = 4 / 3
+_BOUND_BYTES = 4
 # What traced borders take a low-res pixel of dense farmland, in the job folder and as a GeoPackage.
 _BORDER_BYTES, _GEOPACKAGE_BYTES = 1.0, 3.0
 
@@ -55,16 +56,21 @@ def disk_needs(plan: EnhancePlan) -> DiskNeeds:
     """Return how much room a job and its results take while they are made."""
     area_px = plan.window.width_px * plan.window.height_px
     pixels, scale, dtype = area_px * len(plan.bands), plan.job.scale, common_dtype(plan.bands)
+    # Of one that is no integer in the file: how far off the result may be.
+    bounds = 0 if plan.confidence is None else 1
     pictures = 1 if plan.dip_output is None else 2
     # A cloud-optimised GeoTIFF is made of another one.
-    files = pictures * (2 if plan.is_cloud_optimised else 1)
+    files = 2 if plan.is_cloud_optimised else 1
     lines = 0 if plan.borders is None else area_px
     floats = 4 if np.can_cast(dtype, np.float32, casting="safe") else 8
     return DiskNeeds(
         job_folder_bytes=int(
-            pixels * (dtype.itemsize + 1) + pictures * pixels * scale**2 * floats + lines * _BORDER_BYTES
+            pixels * (dtype.itemsize + 1) + (pictures + bounds) * pixels * scale**2 * floats + lines * _BORDER_BYTES
         ),
-        result_bytes=int(files * pixels * scale**2 * dtype.itemsize * _OVERVIEW_FACTOR + lines * _GEOPACKAGE_BYTES),
+        result_bytes=int(
+            files * pixels * scale**2 * (pictures * dtype.itemsize + bounds * _BOUND_BYTES) * _OVERVIEW_FACTOR
+            + lines * _GEOPACKAGE_BYTES
+        ),
     )
 
 

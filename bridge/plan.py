@@ -39,6 +39,7 @@ class EnhancePlan:
         output: where the GeoTIFF goes.
         report: where the JSON report goes.
         dip_output: where the GeoTIFF of Deep Image Prior's own picture goes; None if it is not kept.
+        confidence: where the GeoTIFF of how far off the result may be goes; None if that is not mapped.
         borders: where the GeoPackage of traced borders goes; None if none are traced.
         is_cloud_optimised: whether the GeoTIFF is to be one.
         is_extent_clipped: whether the wished-for extent reaches beyond the layer by a pixel or more.
@@ -59,6 +60,7 @@ class EnhancePlan:
     output: Path
     report: Path
     dip_output: Optional[Path] = None
+    confidence: Optional[Path] = None
     borders: Optional[Path] = None
     is_cloud_optimised: bool = False
     is_extent_clipped: bool = False
@@ -78,7 +80,7 @@ class EnhancePlan:
     @property
     def has_extras(self) -> bool:
         """Whether more layers than one come of it."""
-        return self.dip_output is not None or self.borders is not None
+        return any(extra is not None for extra in (self.dip_output, self.confidence, self.borders))
 
     @property
     def result_name(self) -> str:

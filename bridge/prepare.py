@@ -23,12 +23,20 @@ from qgis.core import (
 
 from ..engine.environment import EnvironmentMissing, engine_python
 from ..engine.grid import Grid, Window
-from ..engine.job import Job, JobError, Method, Sensor
+from ..engine.job import CONFIDENCE_METHODS, Job, JobError, Method, Sensor
 from ..engine.model_file import CardError, fitting_card, model_file
 from ..engine.tile_store import tile_folder
 from .cloud_optimised import can_cloud_optimise
 from .compat import gdal_wkt
-from .destination import BORDERS_ENDING, DIP_ENDING, check_room, choose_extra, choose_output, choose_report
+from .destination import (
+    BORDERS_ENDING,
+    CONFIDENCE_ENDING,
+    DIP_ENDING,
+    check_room,
+    choose_extra,
+    choose_output,
+    choose_report,
+)
 from .estimating import disk_needs
 from .layer_extent import bounds_of, reaches_beyond, window_of
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
@@ -87,6 +95,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         output=output,
         report=report,
         dip_output=choose_extra(output, DIP_ENDING) if job.keeps_dip else None,
+        confidence=choose_extra(output, CONFIDENCE_ENDING) if job.maps_confidence else None,
         borders=choose_extra(output, BORDERS_ENDING) if request.traces_borders else None,
         is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None
@@ -349,6 +358,7 @@ def _job(request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[
             cache_folder=str(tile_folder()),
             cache_limit_bytes=cache_limit_bytes(),
             traces_borders=request.traces_borders,
+            maps_confidence=request.maps_confidence and request.method in CONFIDENCE_METHODS,
             keeps_dip=request.keeps_dip and request.method is Method.CHAIN,
         )
     except JobError as error:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Optional
 
+from osgeo import gdal
 from qgis.core import QgsLayerMetadata, QgsRasterLayer
 
 from ..engine.events import Started
 from ..engine.job import Method
 from .plan import EnhancePlan
-from .raster_source import NATURE, NATURE_ITEM
+from .raster_source import NATURE, NATURE_ITEM, BandInfo
 from .version import headland_version
 
+CONFIDENCE_NATURE = "nine pixels of ten are off by less than this"
 BORDERS_NATURE = "traced by machine, not surveyed"
 
 
@@ -55,6 +58,31 @@ def dip_items(plan: EnhancePlan, items: dict[str, str]) -> dict[str, str]:
     }
 
 
+def confidence_bands(plan: EnhancePlan) -> tuple[BandInfo, ...]:
+    """Return the bands of the map of how far off the result may be: numbers of the same unit, without its offset."""
+    return tuple(
+        replace(
+            band,
+            name=f"{band.name} error" if band.name else "error",
+            dtype="float32",
+            nodata=None,
+            offset=None,
+            colour=gdal.GCI_Undefined,
+            metadata=(),
+        )
+        for band in plan.bands
+    )
+
+
+def confidence_items(plan: EnhancePlan, items: dict[str, str]) -> dict[str, str]:
+    """Return the metadata items of that map, made of those of the result."""
+    return {
+        **{name: text for name, text in items.items() if name != NATURE_ITEM},
+        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, enhanced x{plan.job.scale}: {CONFIDENCE_NATURE}",
+        "HEADLAND_CONFIDENCE": CONFIDENCE_NATURE,
+    }
+
+
 def describe_layer(layer: QgsRasterLayer, report: dict[str, Any]) -> None:
     """Write what the report says into the layer's metadata, which QGIS keeps in the project and can export."""
     source = report["input"]
@@ -66,6 +94,21 @@ def describe_layer(layer: QgsRasterLayer, report: dict[str, Any]) -> None:
         f"{source['layer']}, enhanced ×{report['scale']} by Headland: {NATURE}. Detail finer than a pixel is inferred."
     )
     metadata.setKeywords({"headland": [NATURE, report["method"]]})
+    metadata.setHistory(history_of(report))
+    metadata.setCrs(layer.crs())
+    layer.setMetadata(metadata)
+
+
+def describe_confidence(layer: QgsRasterLayer, report: dict[str, Any]) -> None:
+    """Write into the layer's metadata what its numbers mean, and how they were made."""
+    metadata = QgsLayerMetadata()
+    metadata.setTitle(layer.name())
+    metadata.setType("dataset")
+    metadata.setParentIdentifier(report["output"])
+    metadata.setAbstract(
+        f"How far off {report['input']['layer']}, as enhanced by Headland, may be: {CONFIDENCE_NATURE}."
+    )
+    metadata.setKeywords({"headland": ["possible error", report["method"]]})
     metadata.setHistory(history_of(report))
     metadata.setCrs(layer.crs())
     layer.setMetadata(metadata)

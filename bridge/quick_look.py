@@ -55,6 +55,7 @@ def quick_look_request(
         output=None,
         report=None,
         keeps_dip=False,
+        maps_confidence=False,
         traces_borders=False,
     )
 

@@ -25,6 +25,8 @@ class EnhanceRequest:
         model: the user's own Decrappify model (ONNX, its card beside it); None for the shipped one.
         is_cloud_optimised: whether the result is to be a cloud-optimised GeoTIFF.
         keeps_dip: whether Deep Image Prior's own picture is to be kept beside the result; only the chain has one.
+        maps_confidence: whether it is to be mapped how far off the result may be; of the methods that run Deep Image
+            Prior.
         traces_borders: whether a line layer of likely field borders is to go with it.
         output: where the GeoTIFF goes; None for a temporary file.
         report: where the JSON report goes; None for beside the output.
@@ -44,6 +46,7 @@ class EnhanceRequest:
     model: Optional[Path] = None
     is_cloud_optimised: bool = False
     keeps_dip: bool = False
+    maps_confidence: bool = False
     traces_borders: bool = False
     output: Optional[Path] = None
     report: Optional[Path] = None

@@ -69,6 +69,11 @@ def add_dip(plan: EnhancePlan, file: Path, result: QgsRasterLayer, project: QgsP
     return layer
 
 
+def mark_as_result(layer: QgsMapLayer, source_layer_id: str) -> None:
+    """Let ``layer`` count as a result of its source, which a comparison with that leaves out."""
+    layer.setCustomProperty(_SOURCE_PROPERTY, source_layer_id)
+
+
 def dip_id_of(layer: QgsMapLayer) -> str:
     """Return the id of the layer of Deep Image Prior's own picture that goes with a result, "" if there is none."""
     return str(layer.customProperty(_DIP_PROPERTY, ""))

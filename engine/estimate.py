@@ -210,4 +210,4 @@ def _runs_decrappify(job: Job) -> bool:
 
 def _pictures(job: Job) -> int:
     """Return how many rasters of the result's size are made."""
-    return 2 if job.keeps_dip else 1
+    return 1 + job.keeps_dip + job.maps_confidence

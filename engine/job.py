@@ -13,6 +13,9 @@ file                    shape                                        values
 ``output.npy``          (band, row x scale, column x scale), float   digital numbers, not rounded
 ``dip.npy``             as ``output.npy``                            Deep Image Prior's own picture, if
                                                                      the job keeps it
+``confidence.npy``      as ``output.npy``                            what the error stays below in nine
+                                                                     pixels of ten, if the job maps it;
+                                                                     0 where the input is invalid
 ``preview.npy``         (band, row, column), float32, some bands     digital numbers, no number where
                                                                      nothing is known yet or valid
 ======================  ===========================================  ==========================
@@ -33,6 +36,7 @@ INPUT_FILE = "input.npy"
 VALID_FILE = "valid.npy"
 OUTPUT_FILE = "output.npy"
 DIP_FILE = "dip.npy"
+CONFIDENCE_FILE = "confidence.npy"
 PREVIEW_FILE = "preview.npy"
 
 SCALE_FACTORS = (2, 4)
@@ -80,6 +84,10 @@ class Sensor(str, Enum):
     CUSTOM = "custom"
 
 
+# Decrappify and the anchor alone have no estimate of Deep Image Prior to be compared with.
+CONFIDENCE_METHODS = (Method.CHAIN, Method.DIP)
+
+
 @dataclass(frozen=True)
 class Job:
     """What the worker is asked to do.
@@ -95,6 +103,7 @@ class Job:
         cache_folder: where finished tiles are kept (engine/tile_store.py); None to keep none.
         cache_limit_bytes: how much may be kept there; 0 to keep none.
         traces_borders: whether likely field borders are traced in the result.
+        maps_confidence: whether it is mapped how far off the result may be; of methods that run Deep Image Prior.
         keeps_dip: whether Deep Image Prior's own picture is kept beside the result of the chain, which builds on it.
     """
 
@@ -113,6 +122,7 @@ class Job:
     cache_limit_bytes: int = 0
     traces_borders: bool = False
     keeps_dip: bool = False
+    maps_confidence: bool = False
 
     def __post_init__(self) -> None:
         if self.scale not in SCALE_FACTORS:
@@ -123,6 +133,8 @@ class Job:
             raise JobError(f"The preview is to show the bands {self.preview_bands} of {len(self.band_names)}.")
         if self.keeps_dip and self.method is not Method.CHAIN:
             raise JobError(f"The method {self.method.value} has no picture of Deep Image Prior beside its result.")
+        if self.maps_confidence and self.method not in CONFIDENCE_METHODS:
+            raise JobError(f"How far off it may be is not known of the method {self.method.value}.")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise JobError(f"The seed is {self.seed}; it must lie between 0 and {LARGEST_SEED}.")
         if self.cache_limit_bytes < 0:

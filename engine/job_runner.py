@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .events import Cancelled, Event, Failed, FailureKind, Finished, Progress, Started, encode
 from .events import Preview as PreviewWritten
-from .job import DIP_FILE, INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError
+from .job import CONFIDENCE_FILE, DIP_FILE, INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError
 from .memory import is_out_of_memory
 from .progress import BadInput
 from .progress import Cancelled as JobCancelled
@@ -121,16 +121,17 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
             job_folder,
             low_res,
             job,
-            lambda output, dip_output: pipeline.enhance(
+            lambda outputs: pipeline.enhance(
                 job,
                 low_res,
                 valid,
-                output,
+                outputs[OUTPUT_FILE],
                 tell,
                 commands.is_cancelled,
                 is_to_finish=commands.is_to_finish,
                 preview=preview,
-                dip_output=dip_output,
+                dip_output=outputs.get(DIP_FILE),
+                bound_output=outputs.get(CONFIDENCE_FILE),
                 on_borders=lambda lines: write_borders(job_folder, lines),
             ),
         )
@@ -200,9 +201,9 @@ def _open_array(file: Path) -> ArrayFile:
 
 
 def _write_outputs(
-    job_folder: Path, low_res: ArrayFile, job: Job, enhance: Callable[[ArrayFile, ArrayFile | None], dict[str, Any]]
+    job_folder: Path, low_res: ArrayFile, job: Job, enhance: Callable[[dict[str, ArrayFile]], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Let ``enhance`` fill new arrays, give the files their names once they are whole, and return the report."""
+    """Let ``enhance`` fill new arrays, by file name; name the files once they are whole, and return the report."""
     import numpy as np  # noqa: PLC0415, the environment may be broken
 
     from .array_file import new_array  # noqa: PLC0415, as above
@@ -211,13 +212,15 @@ def _write_outputs(
     shape = (bands, rows_px * job.scale, columns_px * job.scale)
     # Digital numbers beyond 2^24 do not fit a float32.
     dtype = np.dtype(np.float32 if np.can_cast(low_res.dtype, np.float32, casting="safe") else np.float64)
-    names = (OUTPUT_FILE, DIP_FILE) if job.keeps_dip else (OUTPUT_FILE,)
+    wished = ((OUTPUT_FILE, True), (DIP_FILE, job.keeps_dip), (CONFIDENCE_FILE, job.maps_confidence))
+    names = [name for name, is_wished in wished if is_wished]
     _check_room(job_folder, len(names) * int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
     partials = {name: job_folder / f"{name}{PARTIAL_ENDING}" for name in names}
     # Windows does not rename a file that is still open.
     with ExitStack() as open_files:
-        outputs = [open_files.enter_context(new_array(partial, dtype, shape)) for partial in partials.values()]
-        report = enhance(outputs[0], outputs[1] if job.keeps_dip else None)
+        report = enhance(
+            {name: open_files.enter_context(new_array(path, dtype, shape)) for name, path in partials.items()}
+        )
     for name, partial in partials.items():
         partial.replace(job_folder / name)
     return report

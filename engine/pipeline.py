@@ -26,13 +26,16 @@ from .array_file import Numbers
 from .bands import band_groups
 from .border_file import BorderLines
 from .borders.trace import trace_borders
+from .confidence import CONFIDENCE_FILE, Confidence
 from .decrappify import Decrappify, OnnxModel
 from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
 from .dip.reference import ReferenceSettings, fit_reference
+from .domain import find_doubts
 from .job import Job, Method, Preset
 from .judge import judge
 from .model_file import model_file
+from .pictures import Outputs, uncertain_share
 from .plan import Plan
 from .preview import Preview
 from .progress import BadInput, Progress, ReportProgress
@@ -60,6 +63,9 @@ REFERENCE_CORE_PX = 80
 # Tiles of 28 pixels and their margins are the smallest: who has no memory for those has none for anything.
 MOST_HALVINGS = 3
 
+# An area is uncertain where some band may be off by more than this part of its usual range of values.
+UNCERTAIN = 0.1
+
 # What share of the work fitting is, for the progress bar, when there is but one tile.
 FIT_SHARE = 0.2
 
@@ -76,6 +82,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
     preview: Preview | None = None,
     on_borders: Callable[[BorderLines], None] = lambda _lines: None,
     dip_output: Numbers | None = None,
+    bound_output: Numbers | None = None,
 ) -> dict[str, Any]:
     """Run ``job`` and fill ``output``; return the worker's part of the report.
 
@@ -89,6 +96,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         preview: draws what is done so far.
         dip_output: for Deep Image Prior's own picture, on which Decrappify built, shaped as ``output``; None where it
             is not wished for.
+        bound_output: for what the error stays below in nine pixels of ten, shaped as ``output``; as above.
         on_borders: given the borders that were traced, if the job asks for them.
 
     Raises:
@@ -108,6 +116,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
             scene = Scene.measure(low_res, valid, mtf, job.scale, device)
         except ValueError as error:
             raise BadInput(str(error)) from error
+        doubts = find_doubts(low_res, valid)
     plan = _plan(job, scene.device, progress)
     if preview is not None:
         progress.enter("Drawing a first picture", 0.0, 0.0)
@@ -122,9 +131,9 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         progress.enter("Fitting the blur", 0.0, fit_share)
         with progress.timed("dip fit"):
             scene = plan.fit(scene, progress.step)
-    output_bytes = (1 if dip_output is None else 2) * math.prod(output.shape) * output.dtype.itemsize
+    outputs = Outputs(output, dip_output, bound_output)
+    output_bytes = outputs.count * math.prod(output.shape) * output.dtype.itemsize
     plan = replace(plan, cache=TileCache.of(job, plan.settings, plan.models, device, output_bytes))
-    outputs = (output,) if dip_output is None else (output, dip_output)
     tiles, stopped = run_tiles(scene, tiles, tilings, plan, outputs, progress, fit_share)
     progress.enter("Comparing the result with the input", 0.98, 0.985 if job.traces_borders else 1.0)
     with progress.timed("consistency"):
@@ -144,9 +153,17 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
         "consistency": asdict(figures),
         "edges_times_sharper": times_sharper,
+        "doubts": [doubt.value for doubt in doubts],
         **({} if borders is None else {"borders": {"lines": len(borders)}}),
+        **({} if bound_output is None else _uncertainty(scene, bound_output)),
         "seconds": {stage: round(seconds, 3) for stage, seconds in progress.seconds.items()},
     }
+
+
+def _uncertainty(scene: Scene, bound: Numbers) -> dict[str, Any]:
+    """Return how much of the area is uncertain, and from what bound on, in digital numbers of each band."""
+    least = [UNCERTAIN / gain for gain in scene.normalisation.gains]
+    return {"uncertain_share": uncertain_share(scene, bound, UNCERTAIN), "uncertain_from": least}
 
 
 def _traced(scene: Scene, output: Numbers, progress: Progress) -> BorderLines:
@@ -162,7 +179,16 @@ def _plan(job: Job, device: torch.device, progress: Progress) -> Plan:
         plan = _with_decrappify(plan, job, device, progress)
     if job.method is not Method.ANCHOR:
         plan = replace(plan, stages=(*plan.stages, ("consistency", _project)))
-    return plan
+    return _with_confidence(plan, job, device) if job.maps_confidence else plan
+
+
+def _with_confidence(plan: Plan, job: Job, device: torch.device) -> Plan:
+    try:
+        confidence = Confidence(job.scale, job.method, device)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"The model file {CONFIDENCE_FILE} is missing or damaged; install Headland again.") from error
+    entry = {"name": CONFIDENCE_FILE.name, "sha256": file_sha256(CONFIDENCE_FILE)}
+    return replace(plan, confidence=confidence, models=(*plan.models, entry))
 
 
 def _enlarging(job: Job, device: torch.device, progress: Progress) -> Plan:

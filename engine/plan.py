@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from .confidence import Confidence
 from .progress import OnStep
 from .scene import Scene, Tile
 from .tile_cache import TileCache
@@ -26,6 +27,8 @@ class Plan:
         models: name, SHA-256 and, where there is one, provider of every model file used.
         settings: of Deep Image Prior, for the report.
         show: told of some bands of each tile, (band, H, W), as they leave a stage.
+        confidence: tells from a finished tile and what Deep Image Prior made of it how far off it may be; None if
+            nobody wants to know.
         cache: where finished tiles are kept and taken from.
     """
 
@@ -36,4 +39,5 @@ class Plan:
     largest_core_px: int = LARGEST_CORE_PX
     margin_px: int = MARGIN_PX
     show: Callable[[TileWindow, slice, Tensor], None] = lambda *_: None
+    confidence: Confidence | None = None
     cache: TileCache = field(default_factory=TileCache)

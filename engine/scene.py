@@ -141,6 +141,12 @@ class Scene:
         numbers += self._offsets[bands]
         return numbers
 
+    def digital_difference(self, levels: Tensor, bands: Sequence[int] | slice = EVERY_BAND) -> NDArray[np.float64]:
+        """Turn differences of normalised levels (band, row, column) of ``bands`` into digital numbers, not rounded."""
+        numbers: NDArray[np.float64] = levels.cpu().numpy().astype(np.float64)
+        numbers /= self._gains[bands]
+        return numbers
+
     @property
     def noise_in_digital_numbers(self) -> NDArray[np.float64]:
         """(band,): the noise's standard deviation as the sensor would give it."""

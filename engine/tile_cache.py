@@ -96,10 +96,10 @@ class TileCache:
         """Whether all of a tile's groups of bands are kept, in so many pictures, and sound."""
         return all(self._read(scene, window, bands, pictures) is not None for bands in groups)
 
-    def find(self, scene: Scene, window: TileWindow, bands: slice, pictures: int) -> tuple[Tensor, ...] | None:
-        """Return ``bands`` of the tile's pictures, (band, H, W) on the processor, None if they are not kept.
+    def find(self, scene: Scene, window: TileWindow, bands: slice, pictures: int) -> Tensor | None:
+        """Return ``bands`` of the tile's pictures on the processor, None if they are not kept.
 
-        They are zero where the tile has no weight in the result.
+        They are stacked, (pictures x band, H, W), and zero where the tile has no weight in the result.
         """
         found = self._read(scene, window, bands, pictures)
         if found is None:
@@ -110,14 +110,14 @@ class TileCache:
         whole[:, rows, columns] = torch.from_numpy(part)
         if key not in self._own:
             self.found.add((window, bands.start))
-        return whole.chunk(pictures)
+        return whole
 
-    def keep(self, scene: Scene, window: TileWindow, bands: slice, pictures: Sequence[Tensor]) -> None:
-        """Keep ``bands`` of the tile's pictures, each (band, H, W), where it has a weight, if there is room."""
-        if self._store is None or any(picture.dtype != torch.float32 for picture in pictures):
+    def keep(self, scene: Scene, window: TileWindow, bands: slice, stacked: Tensor) -> None:
+        """Keep ``bands`` of the tile's pictures, stacked, where it has a weight, if there is room."""
+        if self._store is None or stacked.dtype != torch.float32:
             return
         rows, columns = _weighted_slices(window, scene.scale)
-        part = np.concatenate([picture.detach().cpu().numpy()[:, rows, columns] for picture in pictures])
+        part = stacked.detach().cpu().numpy()[:, rows, columns]
         key = self._key(scene, window, bands)
         if self._store.write(key, part, self._spared_bytes):
             self._own.add(key)

@@ -9,9 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .array_file import Numbers, clear
 from .bands import band_groups
 from .memory import give_back_memory, is_out_of_memory
+from .pictures import Outputs, Pictures
 from .plan import Plan, Stage
 from .progress import Progress
 from .scene import Scene, Tile
@@ -35,14 +35,13 @@ def run_tiles(  # noqa: PLR0913, PLR0917, what the job is and where it is
     tiles: tuple[TileWindow, ...],
     smaller_tiles: Iterator[tuple[TileWindow, ...]],
     plan: Plan,
-    outputs: tuple[Numbers, ...],
+    outputs: Outputs,
     progress: Progress,
     done: float,
 ) -> tuple[tuple[TileWindow, ...], Stopped | None]:
     """Fill ``outputs`` tile by tile; return the tiles that it took, and what came of it if it was to finish early.
 
     Args:
-        outputs: for the result and, where it is wished for as well, Deep Image Prior's own picture.
         tiles: the extent in tiles.
         smaller_tiles: the same in smaller and smaller ones, for where memory runs out.
         done: the fraction of the job that is done before.
@@ -59,8 +58,7 @@ def run_tiles(  # noqa: PLR0913, PLR0917, what the job is and where it is
             return tiles, stopped
         # Only here, past the handler, has the error let go of the tile's arrays.
         progress.enter("Going on with smaller tiles, for lack of memory", done, done)
-        for output in outputs:
-            clear(output)
+        outputs.clear()
         if scene.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -93,7 +91,7 @@ class _TileLoop:
         scene: Scene,
         tiles: tuple[TileWindow, ...],
         plan: Plan,
-        outputs: tuple[Numbers, ...],
+        outputs: Outputs,
         progress: Progress,
         begin: float,
     ) -> None:
@@ -121,7 +119,7 @@ class _TileLoop:
     def _run_tile(self, number: int, window: TileWindow) -> None:
         cache = self._plan.cache
         # A tile of which some bands are sharper than others would be of neither kind.
-        may_be_kept = self._rest is None or cache.holds(self._scene, window, self._groups, len(self._outputs))
+        may_be_kept = self._rest is None or cache.holds(self._scene, window, self._groups, self._outputs.count)
         is_filled = False
         for part in self._parts(number, window):
             pictures = self._kept(part) if cache.is_on and may_be_kept else None
@@ -134,8 +132,7 @@ class _TileLoop:
                 stage = partial(fill, rest=self._rest, on_step=self._progress.step)
                 pictures = self._through((("rest", stage),), part)
             with self._progress.timed("blend"):
-                for picture, output in zip(pictures, self._outputs, strict=True):
-                    _blend(self._scene, window, part.bands, picture, output)
+                self._outputs.blend(self._scene, window, part.bands, pictures)
             del pictures
             give_back_memory()
         if is_filled:
@@ -148,16 +145,18 @@ class _TileLoop:
             begin, end = (self._begin + (_END - self._begin) * edge / parts for edge in (part, part + 1))
             yield _Part(window, bands, which, begin, end)
 
-    def _kept(self, part: _Part) -> tuple[Tensor, ...] | None:
-        """Return what an earlier run made of the part, one picture an output, if it is kept."""
+    def _kept(self, part: _Part) -> Pictures | None:
+        """Return what an earlier run made of the part, if it is kept."""
         with self._progress.timed("cache"):
-            pictures = self._plan.cache.find(self._scene, part.window, part.bands, len(self._outputs))
-        if pictures is not None:
-            self._progress.enter(f"Going on where it was, {part.which}", part.begin, part.end)
-            self._plan.show(part.window, part.bands, pictures[0])
+            stacked = self._plan.cache.find(self._scene, part.window, part.bands, self._outputs.count)
+        if stacked is None:
+            return None
+        pictures = self._outputs.unstacked(stacked)
+        self._progress.enter(f"Going on where it was, {part.which}", part.begin, part.end)
+        self._plan.show(part.window, part.bands, pictures.result)
         return pictures
 
-    def _made(self, part: _Part) -> tuple[Tensor, ...] | None:
+    def _made(self, part: _Part) -> Pictures | None:
         """Return what the method makes of the part, and keep it; None if the job is to finish and memory ran out."""
         try:
             pictures = self._through(self._plan.stages, part)
@@ -171,11 +170,11 @@ class _TileLoop:
             self._may_be_shortened = True
         elif self._plan.cache.is_on:
             with self._progress.timed("cache"):
-                self._plan.cache.keep(self._scene, part.window, part.bands, pictures)
+                self._plan.cache.keep(self._scene, part.window, part.bands, pictures.stacked())
         return pictures
 
-    def _through(self, stages: Sequence[tuple[str, Stage]], part: _Part) -> tuple[Tensor, ...]:
-        """Return what the stages make of the part, (band, H, W), one picture an output."""
+    def _through(self, stages: Sequence[tuple[str, Stage]], part: _Part) -> Pictures:
+        """Return what the stages make of the part."""
         tile = self._scene.tile(part.window, part.bands)
         after_dip: Tile | None = None
         for position, (name, stage) in enumerate(stages):
@@ -191,18 +190,24 @@ class _TileLoop:
                 after_dip = tile
         if tile.estimate is None:
             raise ValueError("No stage made an estimate.")
-        if len(self._outputs) == 1:
-            return (tile.estimate,)
+        if self._outputs.count == 1:
+            return Pictures(tile.estimate)
         # Where the rest is made in a quick way, there is no other picture of it.
-        alone = tile if after_dip is None else dict(stages)["consistency"](after_dip)
-        return tile.estimate, tile.estimate if alone.estimate is None else alone.estimate
+        dip = None if after_dip is None else dict(stages)["consistency"](after_dip).estimate
+        return Pictures(
+            tile.estimate,
+            None if self._outputs.dip is None else (tile.estimate if dip is None else dip),
+            None if self._outputs.bound is None else self._bound(tile, dip),
+        )
 
-
-def _blend(scene: Scene, window: TileWindow, bands: slice, estimate: Tensor, output: Numbers) -> None:
-    """Add ``bands`` of a tile to ``output``, one after the other: as digital numbers they take more room."""
-    rows, columns = window.high_res_slices(scene.scale)
-    weights = window.blending_weights(scene.scale)
-    for band in range(*bands.indices(scene.bands)):
-        one = slice(band, band + 1)
-        weighted = scene.digital(estimate[band - bands.start][None], one) * weights
-        output[one, rows, columns] += weighted.astype(output.dtype)
+    def _bound(self, tile: Tile, dip: Tensor | None) -> Tensor:
+        """Return what the error of a finished tile stays below in nine pixels of ten, 0 where the input is invalid."""
+        if dip is None or self._plan.confidence is None:
+            # Nobody has measured how far off the quick way is: as far as the band's range is wide.
+            return (
+                torch.ones_like(tile.low_res)
+                .repeat_interleave(tile.forward_model.scale, -2)
+                .repeat_interleave(tile.forward_model.scale, -1)
+            )
+        with self._progress.timed("confidence"):
+            return self._plan.confidence(tile, dip).bound.nan_to_num(nan=0.0)

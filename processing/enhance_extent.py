@@ -33,6 +33,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QIcon
 
+from ..bridge.doubts import doubts_in_words
 from ..bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance, unexpected
 from ..bridge.estimating import estimate_plan, in_words
 from ..bridge.prepare import CannotEnhance, EnhancePlan, checked_layer, prepare
@@ -58,10 +59,12 @@ SEED = "SEED"
 DEVICE = "DEVICE"
 MODEL = "MODEL"
 COG = "COG"
+MAP_CONFIDENCE = "MAP_CONFIDENCE"
 KEEP_DIP = "KEEP_DIP"
 TRACE_BORDERS = "TRACE_BORDERS"
 OUTPUT = "OUTPUT"
 REPORT = "REPORT"
+CONFIDENCE_OUTPUT = "CONFIDENCE_OUTPUT"
 DIP_OUTPUT = "DIP_OUTPUT"
 BORDERS = "BORDERS"
 
@@ -155,6 +158,11 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         cloud_optimised = QgsProcessingParameterBoolean(COG, LABELS[COG], defaultValue=_DEFAULTS.is_cloud_optimised)
         cloud_optimised.setFlags(cloud_optimised.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
         self.addParameter(cloud_optimised)
+        self.addParameter(
+            QgsProcessingParameterBoolean(
+                MAP_CONFIDENCE, LABELS[MAP_CONFIDENCE], defaultValue=_DEFAULTS.maps_confidence
+            )
+        )
         keep_dip = QgsProcessingParameterBoolean(KEEP_DIP, LABELS[KEEP_DIP], defaultValue=_DEFAULTS.keeps_dip)
         keep_dip.setFlags(keep_dip.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
         self.addParameter(keep_dip)
@@ -167,6 +175,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
                 REPORT, LABELS[REPORT], "JSON files (*.json)", optional=True, createByDefault=False
             )
         )
+        self.addOutput(QgsProcessingOutputRasterLayer(CONFIDENCE_OUTPUT, LABELS[CONFIDENCE_OUTPUT]))
         self.addOutput(QgsProcessingOutputRasterLayer(DIP_OUTPUT, LABELS[DIP_OUTPUT]))
         self.addOutput(
             QgsProcessingOutputVectorLayer(BORDERS, LABELS[BORDERS], QgsProcessing.SourceType.TypeVectorLine)
@@ -186,7 +195,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             self._check_choices(parameters)
             check_seed(parameters.get(SEED))
             check_model(parameters.get(MODEL))
-            for flag in (COG, KEEP_DIP, TRACE_BORDERS):
+            for flag in (COG, MAP_CONFIDENCE, KEEP_DIP, TRACE_BORDERS):
                 as_flag(flag, parameters.get(flag))
             is_fine, message = super().checkParameterValues(parameters, context)
             if not is_fine:
@@ -248,6 +257,11 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         self._style_like_source(context)
         feedback.pushInfo(f"Written to {result.output}; the report is {result.report}.")
         outputs = {OUTPUT: str(result.output), REPORT: str(result.report)}
+        for sentence in doubts_in_words(result.summary):
+            feedback.pushWarning(sentence)
+        if result.confidence is not None:
+            feedback.pushInfo(f"How far off the result may be is in {result.confidence}.")
+            outputs[CONFIDENCE_OUTPUT] = str(result.confidence)
         if result.dip_output is not None:
             feedback.pushInfo(f"What Deep Image Prior alone gives is in {result.dip_output}.")
             outputs[DIP_OUTPUT] = str(result.dip_output)
@@ -299,6 +313,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             device=Device(self.parameterAsEnumString(parameters, DEVICE, context)),
             model=Path(model) if model else None,
             is_cloud_optimised=as_flag(COG, parameters.get(COG)),
+            maps_confidence=as_flag(MAP_CONFIDENCE, parameters.get(MAP_CONFIDENCE)),
             keeps_dip=as_flag(KEEP_DIP, parameters.get(KEEP_DIP)),
             traces_borders=as_flag(TRACE_BORDERS, parameters.get(TRACE_BORDERS)),
             output=Path(self.parameterAsOutputLayer(parameters, OUTPUT, output_context)),

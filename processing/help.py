@@ -18,10 +18,12 @@ LABELS = {
     "DEVICE": "Device",
     "MODEL": "Decrappify model of your own (ONNX with its card beside it)",
     "COG": "Cloud-optimised GeoTIFF",
+    "MAP_CONFIDENCE": "Map how far off the result may be",
     "KEEP_DIP": "Keep what Deep Image Prior alone gives",
     "TRACE_BORDERS": "Trace field borders",
     "OUTPUT": "Enhanced raster",
     "REPORT": "Report",
+    "CONFIDENCE_OUTPUT": "Confidence",
     "DIP_OUTPUT": "Deep Image Prior alone",
     "BORDERS": "Field borders (traced)",
 }
@@ -43,6 +45,8 @@ long; <i>reference</i> is the published setting and takes days without a GPU.</p
 Nyquist that you give; an MTF alone means custom.</p>
 <p><b>Model</b>: a Decrappify model that you trained yourself, in place of the one that comes with the plugin.</p>
 <p><b>Cloud-optimised GeoTIFF</b>: writes the result in the order that web maps and cloud storage read well.</p>
+<p><b>Map how far off the result may be</b>: with <i>chain</i> and <i>dip</i>, also writes
+<i>name</i>_confidence.tif, a band for each band: nine pixels of ten are off by less, in the source’s units.</p>
 <p><b>Keep what Deep Image Prior alone gives</b>: with <i>chain</i>, also writes what Decrappify built on, as
 <i>name</i>_dip.tif.</p>
 <p><b>Trace field borders</b>: also writes a line layer of likely field borders beside the result, as

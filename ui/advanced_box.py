@@ -51,6 +51,7 @@ class AdvancedBox(FoldingBox):
         self.model_box.setDialogTitle(tr("Choose a Decrappify model"))
         self.cloud_box = QCheckBox(tr("Cloud-optimised"))
         self.dip_box = QCheckBox(tr("Keep DIP, too"))
+        self.confidence_box = QCheckBox(tr("Map errors"))
         self.borders_box = QCheckBox(tr("Field borders"))
         self.cache_row = CacheRow()
         self.cache_limit_box = CacheLimitBox()
@@ -62,6 +63,7 @@ class AdvancedBox(FoldingBox):
         self.mtf_box.valueChanged.connect(self.changed)
         self.cloud_box.toggled.connect(self.changed)
         self.dip_box.toggled.connect(self.changed)
+        self.confidence_box.toggled.connect(self.changed)
         self.borders_box.toggled.connect(self.changed)
         self.cache_limit_box.valueChanged.connect(self.cache_row.refresh)
         self.sensor_box.currentIndexChanged.connect(self._enable_mtf)
@@ -110,6 +112,11 @@ class AdvancedBox(FoldingBox):
         return self.cloud_box.isChecked()
 
     @property
+    def maps_confidence(self) -> bool:
+        """Whether it is mapped how far off the result may be."""
+        return self.confidence_box.isChecked()
+
+    @property
     def keeps_dip(self) -> bool:
         """Whether Deep Image Prior's own picture is kept beside the chain's result."""
         return self.dip_box.isChecked()
@@ -129,6 +136,7 @@ class AdvancedBox(FoldingBox):
         self.device_box.choose(request.device)
         self.model_box.setFilePath(str(request.model) if request.model else "")
         self.cloud_box.setChecked(request.is_cloud_optimised)
+        self.confidence_box.setChecked(request.maps_confidence)
         self.dip_box.setChecked(request.keeps_dip)
         self.borders_box.setChecked(request.traces_borders)
 
@@ -173,6 +181,11 @@ class AdvancedBox(FoldingBox):
                 tr("&Format"),
                 self.cloud_box,
                 tr("Write a cloud-optimised GeoTIFF, which web maps and cloud storage read well"),
+            ),
+            (
+                tr("Confidence"),
+                self.confidence_box,
+                tr("Add a layer that says how far off the result may be, and shades what is uncertain"),
             ),
             (
                 tr("St&ages"),

@@ -101,6 +101,7 @@ class EnhanceDock(QgsDockWidget):
             device=self.advanced_box.device,
             model=self.advanced_box.model,
             is_cloud_optimised=self.advanced_box.is_cloud_optimised,
+            maps_confidence=self.advanced_box.maps_confidence,
             keeps_dip=self.advanced_box.keeps_dip,
             traces_borders=self.advanced_box.traces_borders,
             output=_tiff(output) if output else None,

@@ -22,6 +22,7 @@ def settings_of(request: EnhanceRequest) -> dict[str, Any]:
         "model": str(request.model) if request.model else None,
         "is_cloud_optimised": request.is_cloud_optimised,
         "keeps_dip": request.keeps_dip,
+        "maps_confidence": request.maps_confidence,
         "traces_borders": request.traces_borders,
     }
 
@@ -47,6 +48,7 @@ def request_with(settings: dict[str, Any], bands: tuple[int, ...] = ()) -> Enhan
         model=Path(settings["model"]) if settings["model"] else None,
         # Settings of before there were these choices do not have them.
         is_cloud_optimised=bool(settings.get("is_cloud_optimised", False)),
+        maps_confidence=bool(settings.get("maps_confidence", False)),
         keeps_dip=bool(settings.get("keeps_dip", False)),
         traces_borders=bool(settings.get("traces_borders", False)),
     )

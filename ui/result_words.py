@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..bridge.doubts import doubts_in_words
 from ..bridge.words import tr
 from .messages import stopped_in_words
 
@@ -14,7 +15,8 @@ CLOSEST = 0.1
 
 def result_in_words(report: dict[str, Any]) -> str:
     """Return how well the result agrees with its source and what it gained, as far as the report knows."""
-    return " ".join(filter(None, (_agreement(report), _sharpness(report), _borders(report), stopped_in_words(report))))
+    sentences = (_agreement, _sharpness, _uncertain, _borders, stopped_in_words)
+    return " ".join(filter(None, (*(say(report) for say in sentences), *doubts_in_words(report))))
 
 
 def figures_in_words(report: dict[str, Any]) -> str:
@@ -45,6 +47,11 @@ def _agreement(report: dict[str, Any]) -> str:
 def _sharpness(report: dict[str, Any]) -> str:
     ratio = report.get("edges_times_sharper")
     return tr("Edges {ratio:.1f} × sharper.").format(ratio=ratio) if _is_number(ratio) else ""
+
+
+def _uncertain(report: dict[str, Any]) -> str:
+    share = report.get("uncertain_share")
+    return tr("{share:.0f} % of the area is uncertain.").format(share=100 * share) if _is_number(share) else ""
 
 
 def _borders(report: dict[str, Any]) -> str:

@@ -1,0 +1,72 @@
+"""Shows how far off the result may be: a veil over what is uncertain, above the result and in a group with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsColorRampShader,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRasterShader,
+    QgsSingleBandPseudoColorRenderer,
+)
+from qgis.PyQt.QtGui import QColor
+
+from .plan import EnhancePlan
+from .provenance import describe_confidence
+from .result_layer import mark_as_result
+from .words import tr
+
+# As multiples of the bound from which an area counts as uncertain: nothing is veiled below the first, and what is
+# beyond the last could not be told from it.
+_CLEAR, _DENSE = 0.5, 2.0
+_VEIL, _MOST_OPAQUE = QColor(230, 0, 150), 170
+
+
+def add_confidence(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: dict[str, Any]) -> QgsRasterLayer:
+    """Add ``file`` to the project, directly above the layer of its result, and return its layer. On the main thread."""
+    project = QgsProject.instance()
+    options = QgsRasterLayer.LayerOptions()
+    # The CRS is known; QGIS must not ask for it.
+    options.skipCrsValidation = True
+    layer = QgsRasterLayer(str(file), tr("{} (possible error)").format(plan.source_name), "gdal", options)
+    layer.setCrs(result.crs())
+    _veil(layer, _shown_band(result), plan, report)
+    describe_confidence(layer, report)
+    mark_as_result(layer, plan.source_layer_id)
+    project.addMapLayer(layer, False)
+    node = project.layerTreeRoot().findLayer(result.id())
+    group = node.parent()
+    group.insertLayer(group.children().index(node), layer)
+    return layer
+
+
+def _shown_band(result: QgsRasterLayer) -> int:
+    """Return the first band that the result's style shows; there is one veil, and people look at that."""
+    renderer = result.renderer()
+    bands = [band for band in (renderer.usesBands() if renderer is not None else []) if band > 0]
+    return bands[0] if bands else 1
+
+
+def _veil(layer: QgsRasterLayer, band: int, plan: EnhancePlan, report: dict[str, Any]) -> None:
+    """Show ``band`` as a veil, the denser the farther off it may be."""
+    bounds = report.get("uncertain_from", ())
+    info = plan.bands[min(band, len(plan.bands)) - 1]
+    # QGIS shows values, and the report holds digital numbers.
+    least = (bounds[band - 1] if band <= len(bounds) else 1.0) * (info.scale or 1.0)
+    clear, dense = QColor(_VEIL), QColor(_VEIL)
+    clear.setAlpha(0)
+    dense.setAlpha(_MOST_OPAQUE)
+    shader_function = QgsColorRampShader(0.0, _DENSE * least)
+    shader_function.setColorRampType(QgsColorRampShader.Type.Interpolated)
+    shader_function.setColorRampItemList(
+        [
+            QgsColorRampShader.ColorRampItem(_CLEAR * least, clear, f"{_CLEAR * least:.4g}"),
+            QgsColorRampShader.ColorRampItem(_DENSE * least, dense, f"{_DENSE * least:.4g}"),
+        ]
+    )
+    shader = QgsRasterShader()
+    shader.setRasterShaderFunction(shader_function)
+    layer.setRenderer(QgsSingleBandPseudoColorRenderer(layer.dataProvider(), band, shader))
