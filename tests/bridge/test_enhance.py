@@ -406,3 +406,30 @@ def test_methods_other_than_the_chain_keep_no_other_picture(
     fake_engine: FakeEngine, make_plan: MakePlan, method: Method
 ) -> None:
     assert make_plan(method=method, keeps_dip=True).dip_output is None
+
+
+def test_how_far_off_the_result_may_be_is_a_raster_in_its_units_without_its_offset(
+    fake_engine: FakeEngine, make_plan: MakePlan, make_layer: MakeLayer
+) -> None:
+    layer = make_layer(bands=2, nodata=0, scale=0.0001, offset=-0.1, names=("B04", "B08"))
+    plan = make_plan(layer, method=Method.CHAIN, maps_confidence=True)
+    carry_out(plan)
+    assert plan.confidence == plan.output.with_name("schärfer_confidence.tif")
+    result, bound = gdal.Open(str(plan.output)), gdal.Open(str(plan.confidence))
+    assert bound.GetGeoTransform() == result.GetGeoTransform()
+    band = bound.GetRasterBand(2)
+    assert (band.GetDescription(), band.DataType) == ("B08 error", gdal.GDT_Float32)
+    assert (band.GetScale(), band.GetOffset()) == (0.0001, None)
+    np.testing.assert_allclose(bound.ReadAsArray(), result.ReadAsArray() / 50.0, atol=0.02)
+    assert bound.GetMetadataItem("HEADLAND_CONFIDENCE") == "nine pixels of ten are off by less than this"
+    # Its numbers are no picture that could be enhanced once more.
+    assert bound.GetMetadataItem("HEADLAND_NATURE") is None
+    report = json.loads(plan.report.read_text(encoding="utf-8"))
+    assert report["confidence_output"] == str(plan.confidence)
+
+
+@pytest.mark.parametrize("method", [Method.DECRAPPIFY, Method.ANCHOR])
+def test_it_is_not_mapped_for_methods_of_which_it_is_not_known(
+    fake_engine: FakeEngine, make_plan: MakePlan, method: Method
+) -> None:
+    assert make_plan(method=method, maps_confidence=True).confidence is None

@@ -71,7 +71,7 @@ def test_the_provider_offers_the_algorithm(provider: HeadlandProvider) -> None:
 def test_the_parameters_are_those_of_the_documentation(algorithm: QgsProcessingAlgorithm) -> None:
     parameters = {definition.name(): definition for definition in algorithm.parameterDefinitions()}
     what, how = "INPUT EXTENT RESOLUTION BANDS", "METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL"
-    assert list(parameters) == f"{what} {how} COG KEEP_DIP TRACE_BORDERS OUTPUT REPORT".split()
+    assert list(parameters) == f"{what} {how} COG MAP_CONFIDENCE KEEP_DIP TRACE_BORDERS OUTPUT REPORT".split()
     choices = {name: parameters[name].options() for name in ("METHOD", "SCALE", "PRESET", "SENSOR", "DEVICE")}
     assert choices == {
         "METHOD": ["chain", "dip", "decrappify", "anchor"],
@@ -82,7 +82,7 @@ def test_the_parameters_are_those_of_the_documentation(algorithm: QgsProcessingA
     }
     defaults = {name: parameters[name].defaultValue() for name in choices}
     assert defaults == {"METHOD": "chain", "SCALE": "4", "PRESET": "fast", "SENSOR": "auto", "DEVICE": "auto"}
-    assert [output.name() for output in algorithm.outputDefinitions()] == ["OUTPUT", "REPORT", "DIP_OUTPUT", "BORDERS"]
+    assert [output.name() for output in algorithm.outputDefinitions()] == ["OUTPUT", "REPORT", "CONFIDENCE_OUTPUT", "DIP_OUTPUT", "BORDERS"]
     assert algorithm.shortHelpString()
 
 

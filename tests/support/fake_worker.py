@@ -102,6 +102,10 @@ def leave_borders(folder: Path, behaviour: str) -> None:
     np.save(folder / "border_strengths.npy", np.array(STRENGTHS))
 
 
+def maps_confidence(folder: Path) -> bool:
+    return bool(json.loads((folder / "job.json").read_text(encoding="utf-8"))["maps_confidence"])
+
+
 def main() -> None:
     behaviour, pid_file, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[-1])
     pid_file.write_text(str(os.getpid()), encoding="utf-8")
@@ -114,6 +118,8 @@ def main() -> None:
         if json.loads((folder / "job.json").read_text(encoding="utf-8"))["keeps_dip"]:
             # Darker, so that the two can be told from each other.
             np.save(folder / "dip.npy", result(folder, behaviour) / 2)
+        if maps_confidence(folder):
+            np.save(folder / "confidence.npy", result(folder, behaviour) / 50)
     borders = {}
     if json.loads((folder / "job.json").read_text(encoding="utf-8"))["traces_borders"]:
         borders = {"borders": {"lines": len(LINES)}}
@@ -126,6 +132,8 @@ def main() -> None:
             "consistency": {"rmse": [0.0], "rmse_over_noise": [0.9]},
             "edges_times_sharper": 1.6,
             "seconds": {"pretending": 0.1},
+            "doubts": ["speckled", "of another Headland"] if behaviour == "obedient" else [],
+            **({"uncertain_share": 0.034, "uncertain_from": [40.0] * 9} if maps_confidence(folder) else {}),
             **stopped,
             **borders,
         },

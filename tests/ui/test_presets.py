@@ -34,6 +34,7 @@ SETTINGS = EnhanceRequest(
     model=Path("models") / "my own.onnx",
     is_cloud_optimised=True,
     keeps_dip=True,
+    maps_confidence=True,
     traces_borders=True,
 )
 
@@ -53,7 +54,7 @@ def test_what_is_saved_comes_back_as_it_was() -> None:
     assert preset_names() == []
 
 
-@pytest.mark.parametrize("choice", ["is_cloud_optimised", "keeps_dip", "traces_borders"])
+@pytest.mark.parametrize("choice", ["is_cloud_optimised", "keeps_dip", "maps_confidence", "traces_borders"])
 def test_a_preset_of_before_there_was_a_choice_does_not_make_it(choice: str) -> None:
     save_preset("old", SETTINGS)
     content = json.loads(QgsSettings().value("headland/presets/old"))

@@ -1,4 +1,4 @@
-"""Deep Image Prior's own picture, kept beside the result of the chain that builds on it."""
+"""What may be wished for beside the result: Deep Image Prior's own picture, and how far off the result may be."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ from headland.engine.job import (
 from headland.engine.tiling import TileWindow
 from headland.tests.engine.test_pipeline import farmland
 
-JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"), keeps_dip=True)
+PLAIN_JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
+JOB = replace(PLAIN_JOB, keeps_dip=True)
+CONFIDENCE_JOB = replace(PLAIN_JOB, maps_confidence=True)
 CORE_PX = 32
 
 
@@ -98,6 +100,74 @@ def test_where_a_run_was_stopped_both_pictures_are_filled_in_the_same_way() -> N
 def test_only_the_chain_has_one(method: Method) -> None:
     with pytest.raises(JobError, match="has no picture of Deep Image Prior beside its result"):
         replace(JOB, method=method)
+
+
+def mapped(
+    job: Job, numbers: NDArray[Any], valid: NDArray[np.bool_] | None = None, finish_at: str = "never"
+) -> tuple[NDArray[Any], NDArray[Any], Any]:
+    """Return the result, what its error stays below in nine pixels of ten, and the report."""
+    result, bound = np.zeros((2, len(numbers), numbers.shape[1] * 2, numbers.shape[2] * 2), np.float32)
+    phases: list[str] = []
+    report = pipeline.enhance(
+        job,
+        numbers,
+        np.ones(numbers.shape, dtype=bool) if valid is None else valid,
+        result,
+        lambda phase, _fraction: phases.append(phase),
+        lambda: False,
+        is_to_finish=lambda: any(finish_at in phase for phase in phases),
+        bound_output=bound,
+    )
+    return result, bound, report
+
+
+@pytest.mark.parametrize("method", CONFIDENCE_METHODS)
+def test_how_far_off_the_result_may_be_is_more_at_borders_than_in_fields(method: Method) -> None:
+    numbers = farmland(3, 48, 72)
+    result, bound, report = mapped(replace(CONFIDENCE_JOB, method=method), numbers)
+    plain, _, _ = enhanced(replace(CONFIDENCE_JOB, method=method, maps_confidence=False), numbers)
+    np.testing.assert_array_equal(result, plain)
+    assert (bound > 0.0).all()
+    # Fields are eight pixels a side: their borders are the outermost of sixteen high-res pixels.
+    place = (np.arange(96) % 16, np.arange(144) % 16)
+    is_border = ((place[0] < 2) | (place[0] > 13))[:, None] | ((place[1] < 2) | (place[1] > 13))[None]
+    assert bound[:, is_border].mean() > 1.5 * bound[:, ~is_border].mean()
+    assert 0.0 < report["uncertain_share"] < 1.0
+    assert any(model["name"] == "confidence.npz" for model in report["models"])
+
+
+def test_it_is_in_the_units_of_the_input_and_knows_nothing_where_that_is_invalid() -> None:
+    numbers = farmland(3, 48, 72)
+    valid = np.ones(numbers.shape, dtype=bool)
+    valid[:, 8:16, 8:16] = False
+    _, bound, report = mapped(CONFIDENCE_JOB, numbers, valid)
+    _, tenfold, tenfold_report = mapped(CONFIDENCE_JOB, numbers.astype(np.uint32) * 10 + 500, valid)
+    assert not bound[:, 20:28, 20:28].any()
+    np.testing.assert_allclose(tenfold, 10.0 * bound, rtol=0.05, atol=1.0)
+    assert tenfold_report["uncertain_share"] == pytest.approx(report["uncertain_share"], abs=0.01)
+
+
+def test_tiles_agree_on_it_and_the_cache_gives_it_again(tmp_path: Path) -> None:
+    numbers = farmland(3, 48, 72)
+    job = replace(CONFIDENCE_JOB, cache_folder=str(tmp_path), cache_limit_bytes=10**9)
+    _, first, report = mapped(job, numbers)
+    _, again, again_report = mapped(job, numbers)
+    assert report["tiles"] > 1
+    assert again_report["tiles_from_cache"] == report["tiles"]
+    np.testing.assert_array_equal(first, again)
+
+
+def test_what_a_stopped_run_made_in_a_quick_way_is_wholly_uncertain() -> None:
+    _, bound, report = mapped(CONFIDENCE_JOB, farmland(3, 40, 70), finish_at="tile 2 of")
+    _, whole, whole_report = mapped(CONFIDENCE_JOB, farmland(3, 40, 70))
+    assert report["uncertain_share"] > whole_report["uncertain_share"]
+    assert bound[:, -8:, -8:].min() > 5.0 * whole[:, -8:, -8:].mean()
+
+
+@pytest.mark.parametrize("method", [Method.DECRAPPIFY, Method.ANCHOR])
+def test_methods_without_deep_image_prior_have_no_map(method: Method) -> None:
+    with pytest.raises(JobError, match="How far off it may be is not known of the method"):
+        replace(PLAIN_JOB, method=method, maps_confidence=True)
 
 
 def test_the_worker_leaves_both_files(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""How far off the result may be, and why it may be worth less: what a person sees of it."""
+
+from __future__ import annotations
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qgis.core import QgsProject
+
+from headland.bridge.doubts import doubts_in_words
+from headland.engine.domain import Doubt
+from headland.tests.support.fixtures import UseEngine
+from headland.tests.support.person import Person
+from headland.tests.ui.conftest import AddLayer
+from headland.ui.dock_widget import EnhanceDock
+
+TIMEOUT_MS = 60_000
+
+
+def test_a_veil_lies_above_the_result_and_the_panel_says_how_much_is_uncertain(
+    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, project: QgsProject, qtbot: QtBot
+) -> None:
+    use_engine("repeat")
+    source = add_layer(bands=3)
+    person = Person(qtbot)
+    dock.advanced_box.setCollapsed(False)
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    person.click(dock.advanced_box.confidence_box)
+    person.click(dock.enhance_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    group, below = project.layerTreeRoot().children()
+    names = [node.name() for node in group.children()]
+    assert names == ["Fields 2024 (possible error)", "Fields 2024 (enhanced ×4)"]
+    assert below.layer() == source
+    veil = group.children()[0].layer()
+    assert veil.extent() == source.extent()
+    items = veil.renderer().shader().rasterShaderFunction().colorRampItemList()
+    assert [(item.value, item.color.alpha()) for item in items] == [(20.0, 0), (80.0, 170)]
+    assert "nine pixels of ten" in veil.metadata().abstract()
+    assert "3 % of the area is uncertain." in dock.result_panel.label.text()
+
+
+def test_a_layer_that_is_no_picture_of_land_is_doubted_in_words(
+    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot
+) -> None:
+    use_engine("obedient")
+    add_layer()
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    Person(qtbot).click(dock.enhance_button)
+    qtbot.waitUntil(lambda: dock.phase_label.text().startswith("Pretending"), timeout=TIMEOUT_MS)
+    Person(qtbot).click(dock.run_box.finish_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    text = dock.result_panel.label.text()
+    assert text.endswith("The layer is as grainy as a radar image; Headland was made for optical ones.")
+
+
+@pytest.mark.parametrize("doubt", list(Doubt))
+def test_every_doubt_has_a_sentence(doubt: Doubt) -> None:
+    (sentence,) = doubts_in_words({"doubts": [doubt.value]})
+    assert sentence.endswith(".")
