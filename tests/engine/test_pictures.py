@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from headland.engine import pipeline
 from headland.engine.client import run_worker
 from headland.engine.dip.educated import FitSettings
-from headland.engine.job import CONFIDENCE_METHODS, (
+from headland.engine.job import (
+    CONFIDENCE_METHODS,
     DIP_FILE,
     INPUT_FILE,
     OUTPUT_FILE,
