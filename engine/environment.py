@@ -37,7 +37,15 @@ class EnvironmentProblem(RuntimeError):
 
 
 class EnvironmentMissing(EnvironmentProblem):
-    """There is no whole engine environment where it is looked for."""
+    """There is no whole engine environment where it is looked for.
+
+    Attributes:
+        reason: what is wrong, without what to do about it: the dock has a button for that.
+    """
+
+    def __init__(self, reason: str, folder: Path) -> None:
+        super().__init__(f"{reason}; {_how_to_build(folder)}.")
+        self.reason = reason
 
 
 def location() -> Path:
@@ -72,14 +80,12 @@ def engine_python() -> Path:
     state = read_ready_file(folder)
     if state is None:
         what = "is only half set up" if (folder / "pyvenv.cfg").exists() else "is not set up yet"
-        raise EnvironmentMissing(f"Headland's engine {what} in {folder}; {_how_to_build(folder)}.")
+        raise EnvironmentMissing(f"Headland's engine {what} in {folder}", folder)
     if state.get("requirements") != requirements_hash():
-        raise EnvironmentMissing(
-            f"The engine in {folder} was set up for another version of Headland; {_how_to_build(folder)}."
-        )
+        raise EnvironmentMissing(f"The engine in {folder} was set up for another version of Headland", folder)
     python = python_of(folder, state)
     if not python.exists():
-        raise EnvironmentMissing(f"The engine in {folder} has lost its Python; {_how_to_build(folder)}.")
+        raise EnvironmentMissing(f"The engine in {folder} has lost its Python", folder)
     return python
 
 

@@ -17,6 +17,7 @@ from ..engine.job import LARGEST_MTF, LARGEST_SEED, SMALLEST_MTF, Device, Preset
 from .cache_row import CacheLimitBox, CacheRow
 from .choice_box import ChoiceBox
 from .choices import devices, presets, sensors, tr
+from .engine_row import EngineRow
 from .file_widget import ReadableFileWidget
 from .preset_row import PresetRow
 
@@ -24,7 +25,7 @@ DEFAULT_MTF = 0.25
 
 
 class AdvancedBox(QgsCollapsibleGroupBox):
-    """Bands, preset, sensor, seed, device, model, the result's layout and the cache."""
+    """Bands, preset, sensor, seed, device, model, the result's layout, the cache and the engine."""
 
     changed = pyqtSignal()
 
@@ -50,6 +51,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
         self.cloud_box = QCheckBox(tr("Cloud-optimised"))
         self.cache_row = CacheRow()
         self.cache_limit_box = CacheLimitBox()
+        self.engine_row = EngineRow()
         self._lay_out()
         self.bands_box.checkedItemsChanged.connect(self.changed)
         for box in (self.preset_box, self.sensor_box, self.device_box):
@@ -151,6 +153,7 @@ class AdvancedBox(QgsCollapsibleGroupBox):
             ),
             (tr("&Cache"), self.cache_row, tr("Finished tiles: what was cancelled or crashed goes on where it was")),
             (tr("Cache l&imit"), self.cache_limit_box, tr("How much is kept; the oldest makes room for the new")),
+            (tr("En&gine"), self.engine_row, tr("What computes: PyTorch and ONNX Runtime, apart from QGIS’s Python")),
         )
         for label, widget, tip in rows:
             widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
