@@ -103,8 +103,9 @@ def run(job_folder: Path, command_stream: BinaryIO, event_stream: BinaryIO) -> i
 def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finished | Cancelled:
     job = Job.load(job_folder)
     pipeline, versions = _import_pipeline()
-    from .device import choose_device, describe  # noqa: PLC0415, only now is torch known to import
+    from .device import choose_device, describe, leave_qgis_a_core  # noqa: PLC0415, only now is torch known to import
 
+    leave_qgis_a_core()
     reporter.emit(Started(device=describe(choose_device(job.device)), versions=versions))
     low_res, valid = open_inputs(job_folder, job)
     preview = _preview(job_folder, job, reporter)

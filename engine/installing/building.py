@@ -99,6 +99,7 @@ def _set_up_anew(plan: SetUpPlan, listener: Listener) -> None:
             **state,
             "versions": proof.versions,
             "device": proof.device,
+            "provider": proof.provider,
             "reason": note,
         }
         partial = new / f"{READY_FILE}.partial"
@@ -201,6 +202,8 @@ def _note(plan: SetUpPlan, proof: Proof) -> str:
             f"update of "
             "NVIDIA’s driver may help."
         )
+    if proof.is_on_graphics and proof.provider == "CPUExecutionProvider":
+        return f"It works ({proof.device}; Decrappify on the processor). {plan.reason}"
     return f"It works ({proof.device}). {plan.reason}"
 
 

@@ -42,10 +42,12 @@ class Proof:
     Attributes:
         device: where it really computed, in words, such as ``cpu, 4 threads``.
         versions: of Python and the packages, by name.
+        provider: what of ONNX Runtime ran the Decrappify stage.
     """
 
     device: str
     versions: dict[str, str] = field(default_factory=dict)
+    provider: str = ""
 
     @property
     def is_on_graphics(self) -> bool:
@@ -75,7 +77,7 @@ def prove(
     job_folder = Path(tempfile.mkdtemp(prefix="headland-proof-"))
     try:
         _write_job(job_folder)
-        run_worker(python, job_folder, hear, is_cancelled, silence_limit_s=_SILENCE_LIMIT_S)
+        finished = run_worker(python, job_folder, hear, is_cancelled, silence_limit_s=_SILENCE_LIMIT_S)
         _check_result(job_folder / OUTPUT_FILE)
     except WorkerCancelled as cancelled:
         raise SetUpCancelled from cancelled
@@ -84,7 +86,9 @@ def prove(
         raise EnvironmentProblem(explain(_WHAT_FAILED, details), details) from failure
     finally:
         shutil.rmtree(job_folder, ignore_errors=True)
-    return Proof(started[-1].device, dict(started[-1].versions)) if started else Proof("unknown")
+    providers = [model["provider"] for model in finished.report.get("models", ()) if "provider" in model]
+    begun = started[-1] if started else Started("unknown", {})
+    return Proof(begun.device, dict(begun.versions), providers[-1] if providers else "")
 
 
 def _write_job(folder: Path) -> None:
