@@ -19,7 +19,7 @@ from ..engine.installing.network import hide_secrets
 from ..engine.installing.plan import SetUpPlan, Wishes, check_room, make_plan
 from ..engine.installing.running import SetUpCancelled
 from .failure_log import remember_failure
-from .network_settings import qgis_network
+from .network_settings import authorities_file, qgis_network
 
 # pip is gone a second after it was cancelled; the rest is for a slow disk.
 _LONGEST_WAIT_S = 10.0
@@ -116,7 +116,8 @@ class EngineSetUp(QObject):
         if work.failure is not None:
             remember_failure(str(work.failure), work.failure.details)
             self.failed.emit(str(work.failure), work.failure.details)
-        elif work.is_stopped:
+        elif work.is_stopped or work.result is None:
+            # Without a result it was cancelled before it began.
             self.cancelled.emit()
         else:
             self.finished.emit(work.result)
@@ -205,4 +206,6 @@ def _remove_all(listener: Listener) -> dict[str, Any]:
         listener.on_progress("Removing", 0.5)
         uninstall(folder)
         listener.on_line(f"Nothing is left of the engine in {folder}.")
+    with suppress(OSError):
+        authorities_file().unlink(missing_ok=True)
     return {}

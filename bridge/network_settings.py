@@ -27,6 +27,11 @@ def qgis_network() -> Network:
     return Network(_proxy(), _certificates())
 
 
+def authorities_file() -> Path:
+    """Return where those whom the system trusts are written down, there or not."""
+    return cache_folder() / "authorities.pem"
+
+
 def _proxy() -> Optional[Proxy]:
     manager = QgsNetworkAccessManager.instance()
     proxy = manager.fallbackProxy()
@@ -46,7 +51,7 @@ def _certificates() -> Optional[Path]:
     content = b"".join(sorted({bytes(certificate.toPem()) for certificate in trusted}))
     if not content:
         return None
-    file = cache_folder() / "authorities.pem"
+    file = authorities_file()
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)

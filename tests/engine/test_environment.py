@@ -99,6 +99,16 @@ def test_the_command_line_runs_without_the_package_and_says_where_the_engine_is(
     assert where.stdout.strip() == str(folder)
 
 
+def test_the_command_line_says_what_it_would_do_and_does_nothing(folder: Path) -> None:
+    plan = subprocess.run(
+        [sys.executable, str(SCRIPT), "build", "--plan", "--build", "cpu"], capture_output=True, text=True, check=True
+    )
+    assert "Computes on the processor, as wished." in plan.stdout
+    assert f"Folder: {folder}" in plan.stdout
+    assert "MB to download" in plan.stdout
+    assert not folder.exists()
+
+
 def test_the_command_line_ends_a_failure_with_one_sentence(folder: Path) -> None:
     check = subprocess.run([sys.executable, str(SCRIPT), "check"], capture_output=True, text=True, check=False)
     assert check.returncode == 1

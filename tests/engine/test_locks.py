@@ -117,6 +117,19 @@ def test_a_lock_has_the_versions_that_the_requirements_pin(lock: Lock) -> None:
                 assert re.search(rf"^{name}=={re.escape(pinned)}(\+\w+)? ", text, re.MULTILINE)
 
 
+def test_what_is_for_another_python_is_left_out_of_a_lock(tmp_path: Path) -> None:
+    lock_file = tmp_path / "some.txt"
+    lock_file.write_text(
+        '# About it.\na==1 ; python_version == "3.10" or python_version == "3.11" \\\n    --hash=sha256:00\n'
+        'a==2 ; python_version == "3.12" \\\n    --hash=sha256:01\nb==3 \\\n    --hash=sha256:02\n'
+    )
+    assert lines_for(lock_file, "3.11").split() == [
+        *("#", "About", "it."),
+        *("a==1", "\\", "--hash=sha256:00"),
+        *("b==3", "\\", "--hash=sha256:02"),
+    ]
+
+
 def test_a_lock_names_no_address() -> None:
     for lock in LOCKS:
         for file in lock.files:

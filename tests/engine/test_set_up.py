@@ -26,7 +26,7 @@ from headland.engine.environment import EnvironmentMissing, EnvironmentProblem, 
 from headland.engine.installing import building, folders
 from headland.engine.installing.building import Listener, set_up
 from headland.engine.installing.network import Network, Proxy
-from headland.engine.installing.pip_install import Sources
+from headland.engine.installing.pip_install import Computer, Run, Sources, download
 from headland.engine.installing.plan import Wishes, make_plan
 from headland.engine.installing.running import SetUpCancelled
 from headland.tests.support.wheelhouse import Wheelhouse, make_wheelhouse, spoil_hash
@@ -38,7 +38,7 @@ import sys
 from pathlib import Path
 from headland.engine.installing.building import Listener, set_up
 from headland.engine.installing.locks import Build, Lock
-from headland.engine.installing.pip_install import Sources
+from headland.engine.installing.pip_install import Computer, Run, Sources, download
 from headland.engine.installing.plan import SetUpPlan
 from headland.engine.installing.pythons import find_python
 engine, wheels, locks, machine = sys.argv[1:]
@@ -371,6 +371,36 @@ def test_a_proxy_that_wants_another_password_is_told_at_once(
     with pytest.raises(EnvironmentProblem, match="wants a user name and password") as caught:
         set_up(wheelhouse.plan(engine, sources=proxy("wrong-secret")))
     assert "wrong-secret" not in caught.value.details
+
+
+def test_a_wheelhouse_for_another_python_is_downloaded_with_its_hashes(
+    tmp_path: Path, wheelhouse: Wheelhouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    # A variable of pip is a list, and a space its comma.
+    monkeypatch.setenv("PIP_FIND_LINKS", wheelhouse.folder.as_uri())
+    lock_file = wheelhouse.lock.file
+    lock_file.write_text(lock_file.read_text().replace("numpy==1.0 ", 'numpy==1.0 ; python_version == "3.14" ', 1))
+    folder, temporary = tmp_path / "to carry", tmp_path / "temporary"
+    for each in (folder, temporary):
+        each.mkdir()
+    run = Run(lambda _line: None, lambda: False, temporary, temporary)
+    for version, count in (("3.14", 3), ("3.12", 2)):
+        download(Path(sys.executable), wheelhouse.lock, Computer(version, "x86_64"), folder, Sources(), run)
+        assert len(list(folder.iterdir())) == count
+        for wheel in folder.iterdir():
+            wheel.unlink()
+    spoil_hash(wheelhouse.lock)
+    with pytest.raises(EnvironmentProblem, match="not the one that Headland was made with"):
+        download(Path(sys.executable), wheelhouse.lock, Computer("3.12", "x86_64"), folder, Sources(), run)
+
+
+def test_a_half_made_one_of_an_older_headland_is_replaced(standing: Path, engine: Path) -> None:
+    (standing / "ready.json").unlink()
+    with pytest.raises(EnvironmentMissing, match="half set up"):
+        engine_python()
+    set_up(make_plan(Wishes(own_environment=Path(sys.executable))))
+    assert engine_python() == Path(sys.executable)
 
 
 def test_an_administrators_environment_is_proved_and_used_as_it_is(engine: Path) -> None:
