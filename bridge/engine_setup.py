@@ -86,11 +86,13 @@ class EngineSetUp(QObject):
 
     def close(self) -> None:
         """Cancel and wait until nothing runs any more; no signal follows."""
-        for work in filter(None, (self._look, self._work)):
-            work.disconnect_all()
+        ending = [work for work in (self._look, self._work) if work is not None]
+        self._look = self._work = None
+        for work in ending:
+            work.told.disconnect(self.told)
+            work.progressed.disconnect(self.progressed)
             work.cancel()
             work.wait_for_end(_LONGEST_WAIT_S)
-        self._look = self._work = None
 
     def _started(self, name: str, job: Callable[[Listener], Any], on_ended: Callable[[_Work], None]) -> _Work:
         work = _Work(name, job)
@@ -111,6 +113,8 @@ class EngineSetUp(QObject):
             self.refused.emit(str(work.failure))
 
     def _on_ended(self, work: _Work) -> None:
+        if work is not self._work:
+            return
         self._work = None
         write_log(work.lines)
         if work.failure is not None:
@@ -161,12 +165,6 @@ class _Work(QgsTask):
         """Block until ``run`` is over; a task that has not begun counts as over."""
         if self._has_begun.is_set():
             self._has_ended.wait(timeout_s)
-
-    def disconnect_all(self) -> None:
-        """Let nobody hear of it any more."""
-        for signal in (self.told, self.progressed, self.taskCompleted, self.taskTerminated):
-            with suppress(TypeError):
-                signal.disconnect()
 
     def _hear(self, line: str) -> None:
         self.lines.append(line)
