@@ -13,6 +13,7 @@ from urllib.parse import quote
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 # Lines of "pip config list", such as global.index-url='…' and :env:.find-links='…'.
 _OWN_SOURCES = re.compile(r"^\S+\.(?:index-url|extra-index-url|find-links|no-index)=", re.MULTILINE)
+_OWN_CERTIFICATES = re.compile(r"^\S+\.cert=", re.MULTILINE)
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 
@@ -62,8 +63,10 @@ class Network:
             variables.update(dict.fromkeys(_PROXY_VARIABLES, self.proxy.url))
             if self.proxy.excluded:
                 variables.update(dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(self.proxy.excluded)))
-        if self.certificates is not None and not {"PIP_CERT", "REQUESTS_CA_BUNDLE"} & set(present):
-            variables["PIP_CERT"] = str(self.certificates)
+        names = ("PIP_CERT", "REQUESTS_CA_BUNDLE")
+        if self.certificates is not None and not set(names) & set(present):
+            # Both: CURL_CA_BUNDLE, which QGIS's launchers set, would overrule the first.
+            variables.update(dict.fromkeys(names, str(self.certificates)))
         return variables
 
     @property
@@ -79,6 +82,11 @@ def hide_secrets(text: str, *secrets: str) -> str:
         for form in (secret, quote(secret, safe="")):
             text = text.replace(form, "***")
     return text
+
+
+def has_own_certificates(pip_configuration: str) -> bool:
+    """Whether ``pip config list`` names certificates: then no others are wanted."""
+    return _OWN_CERTIFICATES.search(pip_configuration) is not None
 
 
 def has_own_sources(pip_configuration: str) -> bool:

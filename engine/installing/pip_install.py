@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable, Optional
 
 from ..environment import EnvironmentProblem
 from .failures import explain, recognise
 from .locks import Lock, lines_for
-from .network import Network, has_own_sources
+from .network import Network, has_own_certificates, has_own_sources
 from .running import run_module
 
 _RETRIES = "8"
@@ -63,7 +63,8 @@ def install(python: Path, lock: Lock, sources: Sources, run: Run) -> None:
         _pip(python, ["install", *_common(run), *offline, *_requirements(lock.files)], sources, run)
         return
     command = ["install", *_common(run), *_network(python, run), "--no-warn-script-location"]
-    for index, files in _indexes(python, lock, lock.files, sources, run):
+    configuration, sources = _as_pip_was_told(python, sources, run)
+    for index, files in _indexes(lock, lock.files, configuration):
         _pip(python, [*command, *index, *_requirements(files)], sources, run)
 
 
@@ -89,17 +90,24 @@ def download(python: Path, lock: Lock, computer: Computer, folder: Path, sources
         *tags,
     ]
     command += ["--python-version", computer.python_version]
-    for index, these in _indexes(python, lock, files, sources, run):
+    configuration, sources = _as_pip_was_told(python, sources, run)
+    for index, these in _indexes(lock, files, configuration):
         _pip(python, [*command, *index, *_requirements(these)], sources, run)
 
 
-def _indexes(
-    python: Path, lock: Lock, files: Sequence[Path], sources: Sources, run: Run
-) -> list[tuple[list[str], Sequence[Path]]]:
+def _as_pip_was_told(python: Path, sources: Sources, run: Run) -> tuple[str, Sources]:
+    """Return pip's configuration, and the sources without what would overrule it."""
+    # Asked without what is set here: pip counts variables as part of its configuration.
+    configuration = "\n".join(_pip(python, ["config", "list"], Sources(), run, is_quiet=True))
+    if has_own_certificates(configuration):
+        sources = replace(sources, network=replace(sources.network, certificates=None))
+    return configuration, sources
+
+
+def _indexes(lock: Lock, files: Sequence[Path], configuration: str) -> list[tuple[list[str], Sequence[Path]]]:
     """Return for each call of pip where from, as its arguments, and what."""
     if lock.torch_index is None:
         return [([], files)]
-    configuration = "\n".join(_pip(python, ["config", "list"], sources, run, is_quiet=True))
     # Whoever has told pip where packages come from wants no others, and has a network where those are what there is.
     of_torch = [] if has_own_sources(configuration) else ["--index-url", lock.torch_index]
     return [(of_torch, files[:1]), ([], files[1:])]

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import random
 import shutil
 import subprocess
 import sys
 import sysconfig
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from headland.engine import environment
-from headland.engine.environment import EnvironmentMissing, EnvironmentProblem, engine_python, read_ready_file
+from headland.engine.environment import EnvironmentMissing, EnvironmentProblem, engine_python
 from headland.engine.installing import building, folders
 from headland.engine.installing.building import Listener, set_up
-from headland.engine.installing.network import Network, Proxy
-from headland.engine.installing.pip_install import Computer, Run, Sources, download
+from headland.engine.installing.locks import Build
 from headland.engine.installing.plan import Wishes, make_plan
+from headland.engine.installing.proof import Proof
 from headland.engine.installing.running import SetUpCancelled
+from headland.tests.support.installations import SITE_PACKAGES, beside, running_in
 from headland.tests.support.wheelhouse import Wheelhouse, make_wheelhouse, spoil_hash
 
-# Where the packages of the engine are that these tests run in.
-SITE_PACKAGES = Path(np.__file__).parents[1]
 IN_A_PROCESS = """
 import sys
 from pathlib import Path
 from headland.engine.installing.building import Listener, set_up
 from headland.engine.installing.locks import Build, Lock
-from headland.engine.installing.pip_install import Computer, Run, Sources, download
+from headland.engine.installing.pip_install import Sources
 from headland.engine.installing.plan import SetUpPlan
 from headland.engine.installing.pythons import find_python
 engine, wheels, locks, machine = sys.argv[1:]
@@ -46,38 +41,6 @@ lock = Lock("tiny", Build.CPU, sys.platform, (machine,), folder=Path(locks))
 plan = SetUpPlan(Path(engine), find_python(Path(sys.executable)), lock, "A test.", Sources(wheels=Path(wheels)))
 set_up(plan, Listener(on_line=lambda line: print(line, flush=True)))
 """
-
-
-@pytest.fixture(autouse=True)
-def _plain_pip(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What pip has been told on this computer has no say."""
-    for name in [name for name in os.environ if name.startswith("PIP_") or name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-
-
-@pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the engine goes; nothing is there yet."""
-    folder = tmp_path / "Motor für QGIS, 大地" / "engine"
-    monkeypatch.setenv(environment.LOCATION_VARIABLE, str(folder))
-    return folder
-
-
-@pytest.fixture
-def wheelhouse(tmp_path: Path) -> Wheelhouse:
-    """Wheels of which an engine that works can be made."""
-    return make_wheelhouse(tmp_path / "wheel house", SITE_PACKAGES)
-
-
-@pytest.fixture
-def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that end before the proof, or are about something else and short of time."""
-    monkeypatch.setattr(building, "prove", lambda *_arguments: building.Proof("cpu, 1 threads"))
-
-
-def beside(engine: Path) -> set[str]:
-    return {each.name for each in engine.parent.iterdir()}
 
 
 @dataclass(frozen=True)
@@ -245,19 +208,6 @@ def start_in_a_process(engine: Path, wheelhouse: Wheelhouse) -> subprocess.Popen
     )
 
 
-def running_in(folder: Path) -> list[int]:
-    """Return the processes whose command names something in ``folder``."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = entry.read_bytes()
-        except OSError:
-            continue
-        if str(folder).encode() in command:
-            found.append(int(entry.parent.name))
-    return found
-
-
 @contextmanager
 def small_disk(folder: Path, size_mb: int) -> Iterator[None]:
     folder.mkdir(parents=True)
@@ -291,108 +241,15 @@ def test_too_little_room_is_told_before_anything_starts(
     assert lines == []
 
 
-class PasswordProxy(BaseHTTPRequestHandler):
-    """A proxy that serves an index itself, to whoever knows the password."""
-
-    wheels: Path
-    password = "geheim@/b:%ro"
-    seen: list[str]
-
-    def do_CONNECT(self) -> None:
-        self.send_response(407, "Proxy Authentication Required")
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        wanted = base64.b64encode(f"anna:{self.password}".encode()).decode()
-        self.seen.append(self.headers.get("Proxy-Authorization", ""))
-        if self.seen[-1] != f"Basic {wanted}":
-            self.send_response(407)
-            self.send_header("Proxy-Authenticate", 'Basic realm="office"')
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        wheel = self.wheels / self.path.rpartition("/")[2]
-        if wheel.is_file():
-            content, kind = wheel.read_bytes(), "application/octet-stream"
-        else:
-            links = "".join(f'<a href="/{each.name}">{each.name}</a>' for each in self.wheels.glob("*.whl"))
-            content, kind = f"<!DOCTYPE html><html><body>{links}</body></html>".encode(), "text/html"
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_arguments: object) -> None:
-        """Be quiet."""
-
-
-@pytest.fixture
-def proxy(wheelhouse: Wheelhouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Sources]]:
-    """A proxy on this machine; called with a password, it returns the sources that use it."""
-    PasswordProxy.wheels, PasswordProxy.seen = wheelhouse.folder, []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), PasswordProxy)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("PIP_INDEX_URL", "http://index.invalid/simple")
-    monkeypatch.setenv("PIP_TRUSTED_HOST", "index.invalid")
-    yield lambda password: Sources(Network(Proxy("127.0.0.1", server.server_port, "anna", password)))
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_proxy_gets_its_password_and_no_log_does(
-    engine: Path, wheelhouse: Wheelhouse, proxy: Callable[[str], Sources], unproved: None
-) -> None:
-    lines: list[str] = []
-    commands: list[str] = []
-
-    def look_around() -> bool:
-        commands.extend(
-            entry.read_bytes().decode(errors="replace")
-            for pid in running_in(engine.parent)
-            for entry in [Path(f"/proc/{pid}/cmdline")]
-            if entry.exists()
-        )
-        return False
-
-    set_up(
-        wheelhouse.plan(engine, sources=proxy(PasswordProxy.password)), Listener(lines.append, is_cancelled=look_around)
-    )
-    assert engine_python().exists()
-    assert commands
-    for secret in ("geheim", "anna"):
-        assert secret not in "\n".join([*lines, *commands, repr(read_ready_file(engine))])
-
-
-def test_a_proxy_that_wants_another_password_is_told_at_once(
-    engine: Path, wheelhouse: Wheelhouse, proxy: Callable[[str], Sources], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PIP_INDEX_URL", "https://index.invalid/simple")
-    with pytest.raises(EnvironmentProblem, match="wants a user name and password") as caught:
-        set_up(wheelhouse.plan(engine, sources=proxy("wrong-secret")))
-    assert "wrong-secret" not in caught.value.details
-
-
-def test_a_wheelhouse_for_another_python_is_downloaded_with_its_hashes(
-    tmp_path: Path, wheelhouse: Wheelhouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    # A variable of pip is a list, and a space its comma.
-    monkeypatch.setenv("PIP_FIND_LINKS", wheelhouse.folder.as_uri())
-    lock_file = wheelhouse.lock.file
-    lock_file.write_text(lock_file.read_text().replace("numpy==1.0 ", 'numpy==1.0 ; python_version == "3.14" ', 1))
-    folder, temporary = tmp_path / "to carry", tmp_path / "temporary"
-    for each in (folder, temporary):
-        each.mkdir()
-    run = Run(lambda _line: None, lambda: False, temporary, temporary)
-    for version, count in (("3.14", 3), ("3.12", 2)):
-        download(Path(sys.executable), wheelhouse.lock, Computer(version, "x86_64"), folder, Sources(), run)
-        assert len(list(folder.iterdir())) == count
-        for wheel in folder.iterdir():
-            wheel.unlink()
-    spoil_hash(wheelhouse.lock)
-    with pytest.raises(EnvironmentProblem, match="not the one that Headland was made with"):
-        download(Path(sys.executable), wheelhouse.lock, Computer("3.12", "x86_64"), folder, Sources(), run)
+def test_a_graphics_card_that_does_not_compute_is_told_in_words(wheelhouse: Wheelhouse, engine: Path) -> None:
+    plan = wheelhouse.plan(engine)
+    plan = replace(plan, lock=replace(wheelhouse.lock, build=Build.CUDA), reason="Computes on the RTX A2000.")
+    on_processor = building._note(plan, Proof("cpu, 4 threads"))
+    assert "could not be used after all" in on_processor
+    assert "(cpu, 4 threads)" in on_processor
+    on_card = building._note(plan, Proof("cuda, RTX A2000", provider="CUDAExecutionProvider"))
+    assert on_card == "It works (cuda, RTX A2000). Computes on the RTX A2000."
+    assert "Decrappify on the processor" in building._note(plan, Proof("cuda, A", provider="CPUExecutionProvider"))
 
 
 def test_a_half_made_one_of_an_older_headland_is_replaced(standing: Path, engine: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_proxy_with_its_password_goes_into_variables_and_shows_itself_without(
 
 def test_certificates_of_the_system_are_used_unless_somebody_named_others() -> None:
     network = Network(certificates=Path("/c/system.pem"))
-    assert network.variables()["PIP_CERT"] == "/c/system.pem"
+    assert network.variables()["PIP_CERT"] == network.variables()["REQUESTS_CA_BUNDLE"] == "/c/system.pem"
     assert "PIP_CERT" not in network.variables(["REQUESTS_CA_BUNDLE"])
 
 
