@@ -20,6 +20,7 @@ from ..engine.installing.plan import SetUpPlan, Wishes, check_room, make_plan
 from ..engine.installing.running import SetUpCancelled
 from .failure_log import remember_failure
 from .network_settings import authorities_file, qgis_network
+from .task import EnhanceTask
 
 # pip is gone a second after it was cancelled; the rest is for a slow disk.
 _LONGEST_WAIT_S = 10.0
@@ -65,7 +66,7 @@ class EngineSetUp(QObject):
 
     def start(self, plan: SetUpPlan) -> None:
         """Carry ``plan`` out, with QGIS's network settings; ``finished``, ``failed`` or ``cancelled`` follows."""
-        if self._work is not None:
+        if not self._may_begin():
             return
         sources = replace(plan.sources, network=qgis_network())
         self._work = self._started(
@@ -76,7 +77,7 @@ class EngineSetUp(QObject):
 
     def remove(self) -> None:
         """Remove the engine, and those of other versions of Headland in the user's cache folder."""
-        if self._work is None:
+        if self._may_begin():
             self._work = self._started("Remove Headland’s engine", _remove_all, self._on_ended)
 
     def cancel(self) -> None:
@@ -93,6 +94,14 @@ class EngineSetUp(QObject):
             work.progressed.disconnect(self.progressed)
             work.cancel()
             work.wait_for_end(_LONGEST_WAIT_S)
+
+    def _may_begin(self) -> bool:
+        """Whether nothing uses the engine; say so if an enhancement does."""
+        tasks = QgsApplication.taskManager().activeTasks()
+        if self._work is None and any(isinstance(task, EnhanceTask) for task in tasks):
+            self.failed.emit("An enhancement is running; wait until it is done, or cancel it, and try again.", "")
+            return False
+        return self._work is None
 
     def _started(self, name: str, job: Callable[[Listener], Any], on_ended: Callable[[_Work], None]) -> _Work:
         work = _Work(name, job)

@@ -31,7 +31,8 @@ class SetUpButton(QPushButton):
         self._icon = icon
         self.set_up.finished.connect(self._on_finished)
         self.clicked.connect(self.open)
-        self.refresh()
+        # Shown without a place in the dock it would be a window of its own.
+        self.hide()
 
     def refresh(self) -> None:
         """Be there if the engine is missing, and only then."""

@@ -165,7 +165,7 @@ class SetUpDialog(QDialog):
         self.log.clear()
         self.notice.say("")
         self._set_up.start(self._plan)
-        self._show_running(is_running=True)
+        self._show_running(is_running=self._set_up.is_running)
 
     def _cancel(self) -> None:
         self.cancel_button.setEnabled(False)
@@ -176,7 +176,7 @@ class SetUpDialog(QDialog):
         question = tr("Remove the engine? Headland cannot enhance without it; you can set it up again at any time.")
         if QMessageBox.question(self, self.windowTitle(), question) == QMessageBox.StandardButton.Yes:
             self._set_up.remove()
-            self._show_running(is_running=True)
+            self._show_running(is_running=self._set_up.is_running)
 
     def _on_progressed(self, words: str, fraction: float) -> None:
         if self._set_up.is_running and self.cancel_button.isEnabled():

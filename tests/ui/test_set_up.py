@@ -17,6 +17,7 @@ from headland.engine.installing import plan as planning
 from headland.engine.installing.locks import Choice
 from headland.engine.installing.pythons import PYTHON_VARIABLE
 from headland.tests.support.engines import make_fake_engine
+from headland.tests.support.fixtures import UseEngine
 from headland.tests.support.person import Person
 from headland.tests.support.wheelhouse import Wheelhouse, make_wheelhouse, spoil_hash
 from headland.tests.ui.conftest import AddLayer
@@ -177,6 +178,26 @@ def test_removing_takes_the_engine_away_and_the_dock_notices(
     with pytest.raises(EnvironmentMissing):
         engine_python()
     assert not engine.exists()
+
+
+def test_an_engine_at_work_is_not_taken_away(
+    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    use_engine("hang")
+    add_layer()
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    dock.advanced_box.setCollapsed(False)
+    Person(qtbot).click(dock.advanced_box.engine_row.button)
+    dialog = dock.set_up_button.dialog
+    assert dialog is not None
+    Person(qtbot).click(dock.enhance_button)
+    qtbot.waitUntil(dock.cancel_button.isVisible)
+    monkeypatch.setattr(QMessageBox, "question", lambda *_arguments: QMessageBox.StandardButton.Yes)
+    Person(qtbot).click(dialog.remove_button)
+    assert "An enhancement is running" in dialog.notice.sentence
+    assert engine_python().exists()
+    Person(qtbot).click(dock.cancel_button)
+    qtbot.waitUntil(dock.enhance_button.isVisible, timeout=LONG_MS)
 
 
 @pytest.mark.parametrize("width_px", [320, 480])
