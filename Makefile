@@ -85,6 +85,18 @@ format: $(STAMPS)/dev ## bring the code into form
 	"$(DEV)/bin/ruff" check --fix-only .
 	"$(DEV)/bin/ruff" format .
 
+# What another computer needs: LOCK=linux-cpu|linux-cuda|windows-cpu|windows-cuda|macos PYTHON=3.12
+.PHONY: wheelhouse
+wheelhouse: ## download the engine's wheels for computers without a network: OUT=folder LOCK=windows-cpu PYTHON=3.12
+	"$(SYSTEM_PYTHON)" engine/environment.py wheelhouse "$(or $(OUT),$(BUILD_PATH)/wheelhouse)" \
+	    $(if $(LOCK),--lock "$(LOCK)") $(if $(PYTHON),--python-version "$(PYTHON)")
+
+.PHONY: locks
+locks: $(STAMPS)/dev ## resolve the engine's packages anew for every kind of computer, into engine/locks/ (needs the package index)
+	"$(SYSTEM_PYTHON)" -m venv --clear "$(BUILD_PATH)/venv-uv"
+	"$(BUILD_PATH)/venv-uv/bin/python" -m pip --disable-pip-version-check --quiet install --requirement scripts/requirements-locks.txt
+	"$(DEV)/bin/python" scripts/lock_engine.py "$(BUILD_PATH)/venv-uv/bin/uv"
+
 .PHONY: package
 package: ## make the plugin's zip, the same bytes every time
 	@"$(SYSTEM_PYTHON)" scripts/package.py "$(BUILD_PATH)/headland.zip"

@@ -18,7 +18,15 @@ class CannotEnhance(ValueError):
 
 
 class EngineMissing(CannotEnhance):
-    """The engine environment is not there: setting it up is the remedy."""
+    """The engine environment is not there: setting it up is the remedy.
+
+    Attributes:
+        reason: what is wrong, without what to do about it.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     try:
         python = engine_python()
     except EnvironmentMissing as error:
-        raise EngineMissing(str(error)) from error
+        raise EngineMissing(str(error), error.reason) from error
     plan = EnhancePlan(
         source=raster.source,
         source_layer_id=layer.id(),

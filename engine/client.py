@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Callable, Optional, Union
 
-from .environment import NO_CONSOLE_WINDOW, child_environment
+from .child_process import CREATION_FLAGS, child_environment
 from .events import Cancelled, Event, Failed, FailureKind, Finished, NotAnEvent, Preview, Progress, Started, decode
 from .job import OUTPUT_FILE
 
@@ -232,7 +232,7 @@ def _started_worker(engine_python: Path, job_folder: Path, worker_script: Path) 
                 cwd=job_folder,
                 env=child_environment(),
                 start_new_session=True,
-                creationflags=NO_CONSOLE_WINDOW,
+                creationflags=CREATION_FLAGS,
             )
     except OSError as error:
         raise WorkerFailed(

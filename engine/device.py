@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import platform
 
 import torch
 
 from .job import Device, JobError
+
+# On fewer cores one less would halve the speed or nearly so; there the worker's low priority has to do.
+_FEWEST_CORES_TO_SPARE_ONE = 4
 
 
 def choose_device(wish: Device) -> torch.device:
@@ -23,6 +27,16 @@ def choose_device(wish: Device) -> torch.device:
     if not _works(wish.value):
         raise JobError(f"The device {wish.value} does not work on this computer; choose auto or cpu.")
     return torch.device(wish.value)
+
+
+def leave_qgis_a_core() -> None:
+    """Have torch, and with it ONNX Runtime, use one core fewer than there are, on a computer that has some."""
+    torch.set_num_threads(polite_threads(torch.get_num_threads(), os.cpu_count() or 1))
+
+
+def polite_threads(wanted: int, cores: int) -> int:
+    """Return how many threads to use where torch would use ``wanted``."""
+    return wanted if cores < _FEWEST_CORES_TO_SPARE_ONE else min(wanted, cores - 1)
 
 
 def describe(device: torch.device) -> str:

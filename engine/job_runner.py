@@ -105,8 +105,9 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
     job = Job.load(job_folder)
     pipeline, versions = _import_pipeline()
     from .border_file import write_borders  # noqa: PLC0415, the environment may be broken
-    from .device import choose_device, describe  # noqa: PLC0415, only now is torch known to import
+    from .device import choose_device, describe, leave_qgis_a_core  # noqa: PLC0415, only now is torch known to import
 
+    leave_qgis_a_core()
     reporter.emit(Started(device=describe(choose_device(job.device)), versions=versions))
     low_res, valid = open_inputs(job_folder, job)
     preview = _preview(job_folder, job, reporter)

@@ -18,6 +18,7 @@ from ..engine.job import LARGEST_MTF, LARGEST_SEED, SMALLEST_MTF, Device, Preset
 from .cache_row import CacheLimitBox, CacheRow
 from .choice_box import ChoiceBox
 from .choices import devices, presets, sensors
+from .engine_row import EngineRow
 from .file_widget import ReadableFileWidget
 from .folding_box import FoldingBox
 from .preset_row import PresetRow
@@ -26,7 +27,7 @@ DEFAULT_MTF = 0.25
 
 
 class AdvancedBox(FoldingBox):
-    """Bands, preset, sensor, seed, device, model, the result's layout, borders to snap to, and the cache."""
+    """Bands, preset, sensor, seed, device, model, the result's layout, borders to snap to, cache and engine."""
 
     changed = pyqtSignal()
 
@@ -55,6 +56,7 @@ class AdvancedBox(FoldingBox):
         self.borders_box = QCheckBox(tr("Field borders"))
         self.cache_row = CacheRow()
         self.cache_limit_box = CacheLimitBox()
+        self.engine_row = EngineRow()
         self._lay_out()
         self.bands_box.checkedItemsChanged.connect(self.changed)
         for box in (self.preset_box, self.sensor_box, self.device_box):
@@ -199,6 +201,7 @@ class AdvancedBox(FoldingBox):
             ),
             (tr("&Cache"), self.cache_row, tr("Finished tiles: what was cancelled or crashed goes on where it was")),
             (tr("Cache l&imit"), self.cache_limit_box, tr("How much is kept; the oldest makes room for the new")),
+            (tr("En&gine"), self.engine_row, tr("What computes: PyTorch and ONNX Runtime, apart from QGIS’s Python")),
         )
         for label, widget, tip in rows:
             widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

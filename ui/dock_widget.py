@@ -23,7 +23,8 @@ from qgis.PyQt.QtWidgets import (
 from ..bridge.controller import EnhanceController
 from ..bridge.enhance import EnhanceResult
 from ..bridge.estimating import estimate_plan, in_words
-from ..bridge.plan import CannotEnhance
+from ..bridge.failure_log import remember_failure
+from ..bridge.plan import CannotEnhance, EngineMissing
 from ..bridge.prepare import prepare
 from ..bridge.request import EnhanceRequest
 from ..bridge.words import tr
@@ -45,6 +46,7 @@ from .resolution_box import ResolutionBox
 from .result_panel import ResultPanel
 from .run_box import RunBox
 from .scale_buttons import ScaleButtons
+from .set_up_button import SetUpButton
 from .wrapping_label import WrappingLabel
 
 ICON_FILE = Path(__file__).resolve().parent / "icons" / "headland.svg"
@@ -110,6 +112,7 @@ class EnhanceDock(QgsDockWidget):
     def release(self) -> None:
         """Let go of everything outside of the dock; before it is deleted."""
         self._check_timer.stop()
+        self.set_up_button.release()
         self.live_preview.release()
         self.result_panel.release()
         self.extent_row.release()
@@ -147,6 +150,7 @@ class EnhanceDock(QgsDockWidget):
         self.size_label = WrappingLabel()
         self.estimate_label = WrappingLabel()
         self.notice = Notice()
+        self.set_up_button = SetUpButton(self.windowIcon())
         self.enhance_button = QPushButton(QIcon(str(ICON_FILE)), "")
         self.enhance_button.setDefault(True)
         self.look_button = QuickLookButton(self._controller, self.live_preview)
@@ -208,7 +212,7 @@ class EnhanceDock(QgsDockWidget):
         buttons.addWidget(self.look_button)
         bottom = QVBoxLayout()
         bottom.setContentsMargins(9, 0, 9, 9)
-        for widget in (self.notice, self.run_box, self.queue_box):
+        for widget in (self.notice, self.set_up_button, self.run_box, self.queue_box):
             bottom.addWidget(widget)
         bottom.addLayout(buttons)
 
@@ -240,6 +244,8 @@ class EnhanceDock(QgsDockWidget):
         self.enhance_button.clicked.connect(self._start)
         self.look_button.wanted.connect(self._look)
         self._controller.started.connect(self._show_running)
+        self.set_up_button.engine_changed.connect(self._on_engine_changed)
+        self.advanced_box.engine_row.button.clicked.connect(self.set_up_button.open)
         self._controller.finished.connect(self._on_finished)
         self._controller.looked.connect(self._on_looked)
         self._controller.failed.connect(self._on_failed)
@@ -302,8 +308,11 @@ class EnhanceDock(QgsDockWidget):
 
     def _check(self) -> None:
         """Say what a click would give, or what stands in its way."""
+        self.set_up_button.refresh()
         try:
             plan = prepare(self.request(), QgsProject.instance().transformContext())
+        except EngineMissing as problem:
+            self._show_problem(tr("{}; set it up below.").format(problem.reason))
         except CannotEnhance as problem:
             self._show_problem(str(problem))
         else:
@@ -354,10 +363,15 @@ class EnhanceDock(QgsDockWidget):
         except CannotEnhance as problem:
             messages.say_failed(self._message_bar, str(problem), "")
 
+    def _on_engine_changed(self) -> None:
+        self.advanced_box.engine_row.refresh()
+        self._check_timer.start()
+
     def _on_failed(self, sentence: str, details: str) -> None:
         self._show_running()
         # There until something else is chosen: the message bar cuts long sentences, and is soon closed.
         self.notice.say(sentence)
+        remember_failure(sentence, details)
         messages.say_failed(self._message_bar, sentence, details)
 
     def _on_cancelled(self) -> None:

@@ -30,6 +30,7 @@ QGIS_SIDE_ENGINE = {
     "array_file",
     "border_file",
     "calibration",
+    "child_process",
     "client",
     "environment",
     "estimate",
@@ -105,6 +106,7 @@ def run_inside_qgis() -> set[str]:
     """Return every module that the QGIS process may come to import."""
     waiting = [module for module in MODULES if layer_of(module) in ("", "bridge", "processing", "ui")]
     waiting += [f"engine.{name}" for name in QGIS_SIDE_ENGINE if f"engine.{name}" in MODULES]
+    waiting += [module for module in MODULES if module.startswith("engine.installing.")]
     reached = set()
     while waiting:
         module = waiting.pop()

@@ -229,8 +229,8 @@ def test_neither_the_click_nor_the_end_stalls_the_window(
     wait_for_map(window, qtbot)
     qtbot.waitUntil(dock.enhance_button.isEnabled)
     stalls_ms = []
-    # As below.
-    for _ in range(4):
+    # A busy machine may stop any program for longer than that, but not each time.
+    for _ in range(8):
         heartbeat = Heartbeat()
         start(dock, qtbot)
         wait_for_picture(window, qtbot)
@@ -253,7 +253,7 @@ def test_large_pictures_one_after_the_other_never_stall_the_window(
     item = wait_for_picture(window, qtbot)
     assert item.image.width() == 1024
     stalls_ms = []
-    # A busy machine may stop any program for longer than that, but not each time.
+    # As above.
     for _ in range(4):
         heartbeat, seen = Heartbeat(), set()
         while len(seen) < 4:

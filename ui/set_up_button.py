@@ -1,0 +1,66 @@
+"""The dock's way to the engine's set-up: a button that is there while the engine is missing."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtGui import QIcon
+from qgis.PyQt.QtWidgets import QPushButton, QWidget
+
+from ..bridge.engine_setup import EngineSetUp
+from ..bridge.words import tr
+from ..engine.environment import EnvironmentMissing, engine_python
+from .set_up_dialog import SetUpDialog
+
+
+class SetUpButton(QPushButton):
+    """Opens the set-up dialog, which lives as long as this button does.
+
+    Signals:
+        engine_changed: there is an engine now, or another one, or none any more.
+    """
+
+    engine_changed = pyqtSignal()
+
+    def __init__(self, icon: QIcon, parent: Optional[QWidget] = None) -> None:
+        super().__init__(tr("Set up engine…"), parent)
+        self.setToolTip(tr("Download what Headland computes with; once for all profiles of QGIS"))
+        self.set_up = EngineSetUp(self)
+        self.dialog: Optional[SetUpDialog] = None
+        self._icon = icon
+        self.set_up.finished.connect(self._on_finished)
+        self.clicked.connect(self.open)
+        # Shown without a place in the dock it would be a window of its own.
+        self.hide()
+
+    def refresh(self) -> None:
+        """Be there if the engine is missing, and only then."""
+        try:
+            engine_python()
+        except EnvironmentMissing:
+            self.setVisible(True)
+        else:
+            self.setVisible(False)
+
+    def open(self) -> None:
+        """Show the dialog."""
+        if self.dialog is None:
+            self.dialog = SetUpDialog(self.set_up, self._icon, self.window())
+        if not self.set_up.is_running:
+            self.dialog.look()
+        self.dialog.show()
+        self.dialog.raise_()
+        self.dialog.activateWindow()
+
+    def release(self) -> None:
+        """End what runs, and close the dialog."""
+        self.set_up.close()
+        if self.dialog is not None:
+            self.dialog.close()
+            self.dialog.deleteLater()
+            self.dialog = None
+
+    def _on_finished(self) -> None:
+        self.refresh()
+        self.engine_changed.emit()
