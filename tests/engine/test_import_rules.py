@@ -30,6 +30,7 @@ QGIS_SIDE_ENGINE = {
     "array_file",
     "calibration",
     "client",
+    "domain",
     "environment",
     "estimate",
     "events",
