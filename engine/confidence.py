@@ -1,8 +1,9 @@
 """How far the result may be from the truth: an expected error for every high-res pixel of every band.
 
 A small network (models/confidence) looks at what the stages made of a tile: what was added to the measurements, how far
-Decrappify went from Deep Image Prior and that from the anchor, how steep the result is, and how much of the contrast of
-the low-res image lies just below its limit of resolution, beside its noise and blur. It was fitted to places whose
+Decrappify went from Deep Image Prior, how steep the result is, and how much of the contrast of the low-res image lies
+just below its limit of resolution, beside its noise and blur. How far the anchor lies from Deep Image Prior tells a
+little more, but the anchor alone costs more than all of this (docs/confidence.md). It was fitted to places whose
 truth is known, so that its value is the mean of |error|; times a factor, from other places, it is a bound that holds
 for a given share of the pixels (split conformal prediction: Papadopoulos et al. 2002; Lei et al. 2018).
 
@@ -12,7 +13,7 @@ Every channel is a ratio to the band's own local contrast, so an image in other 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..models.confidence.error_network import COVERAGES, Calibrated, load_calibrated
-from .anchor import anchor
 from .job import Method
 from .scene import Tile
 
@@ -66,9 +66,13 @@ class Confidence:
         ValueError: if the file of parameters is missing or damaged, or the method has no estimate of Deep Image Prior.
     """
 
-    def __init__(self, scale: int, method: Method, device: torch.device | str = "cpu", path: Path | None = None) -> None:
+    def __init__(
+        self, scale: int, method: Method, device: torch.device | str = "cpu", path: Path | None = None
+    ) -> None:
         if method not in METHODS:
-            raise ValueError(f"No errors are predicted for the method {method.value}; it does not run Deep Image Prior.")
+            raise ValueError(
+                f"No errors are predicted for the method {method.value}; it does not run Deep Image Prior."
+            )
         self._calibrated = _on(load_calibrated(path or CONFIDENCE_FILE, scale), device)
         if method.value not in self._calibrated.factors:
             raise ValueError(f"The confidence network was not calibrated for the method {method.value}.")
@@ -98,12 +102,10 @@ def tile_confidence(tile: Tile, dip: Tensor, calibrated: Calibrated) -> Tensor:
     A pixel's value depends on the tile's low-res pixels less than a tile's margin away.
     """
     with torch.inference_mode():
-        channels = error_channels(tile, dip)
-        bands = [
-            calibrated.network(high_res[None], low_res[None])[0, 0]
-            for high_res, low_res in zip(channels.high_res, channels.low_res)
-        ]
-        expected = torch.stack(bands).exp_().mul_(channels.contrast)
+        expected = torch.empty_like(dip)
+        for band, channels in enumerate(error_channels(tile, dip)):
+            ratio = calibrated.network(channels.high_res[None], channels.low_res[None])[0, 0]
+            torch.mul(ratio.exp_(), channels.contrast, out=expected[band])
         scale = tile.forward_model.scale
         invalid = ~tile.valid.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
         return expected.masked_fill_(invalid, torch.nan)
@@ -117,12 +119,12 @@ def in_digital_numbers(error: Tensor, gains: Sequence[float]) -> NDArray[np.floa
 
 @dataclass(frozen=True)
 class ErrorChannels:
-    """What the network sees, and the unit that its answer is in.
+    """What the network sees of one band, and the unit that its answer is in.
 
     Attributes:
-        high_res: (band, HIGH_RES_CHANNELS, H, W).
-        low_res: (band, LOW_RES_CHANNELS, h, w).
-        contrast: (band, H, W), the local contrast in levels.
+        high_res: (HIGH_RES_CHANNELS, H, W).
+        low_res: (LOW_RES_CHANNELS, h, w).
+        contrast: (H, W), the local contrast in levels.
     """
 
     high_res: Tensor
@@ -130,39 +132,37 @@ class ErrorChannels:
     contrast: Tensor
 
 
-def error_channels(tile: Tile, dip: Tensor) -> ErrorChannels:
-    """Return the network's input for a finished tile.
+def error_channels(tile: Tile, dip: Tensor) -> Iterator[ErrorChannels]:
+    """Yield the network's input for each band of a finished tile; one at a time, for they are many images.
+
+    Args:
+        tile: after the consistency step.
+        dip: (band, H, W), as for :class:`Confidence`.
 
     Raises:
         ValueError: if the tile has no estimate.
     """
     if tile.estimate is None:
         raise ValueError("There is no estimate whose error could be predicted.")
-    result, low_res, noise, scale = tile.estimate, tile.low_res, tile.noise_sd, tile.forward_model.scale
-    start = tile.forward_model.enlarge(low_res, tile.damping)
-    anchored = anchor(low_res, tile.forward_model, tile.damping)
-    contrast = _spread(low_res, TEXTURE_PX).square().add(noise.square()).sqrt()
-    enlarged = _enlarged(contrast, scale)
-    local = _enlarged(low_res, scale)
-    signed = (result - local, result - start, result - dip, dip - anchored)
-    high_res = torch.stack(
-        [*(_compressed(image / enlarged) for image in signed), _log_ratio(image_gradient(result), enlarged)], dim=1
-    )
-    fine = (low_res - _mean(low_res, FINEST_PX)).abs()
-    ratios = (
-        _spread(low_res, FINEST_PX),
-        fine,
-        _mean(fine, TEXTURE_PX),
-        _spread(low_res, SURROUNDINGS_PX),
-        noise.expand_as(low_res),
-    )
-    widths = torch.tensor([psf.support_px for psf in tile.forward_model.psfs], device=low_res.device)
-    channels = [*(_log_ratio(ratio, contrast) for ratio in ratios), widths[:, None, None].expand_as(low_res)]
-    return ErrorChannels(high_res, torch.stack(channels, dim=1), enlarged)
+    model = tile.forward_model
+    start = model.enlarge(tile.low_res, tile.damping)
+    widths_px = [psf.support_px for psf in model.psfs]
+    for band in range(len(dip)):
+        one = slice(band, band + 1)
+        low_res, noise, result = tile.low_res[one], tile.noise_sd[one], tile.estimate[one]
+        contrast = _spread(low_res, TEXTURE_PX).square_().add_(noise.square()).sqrt_()
+        unit = _enlarged(contrast, model.scale)
+        signed = (result - _enlarged(low_res, model.scale), result - start[one], result - dip[one])
+        high_res = [*(_compressed(image / unit) for image in signed), _log_ratio(image_gradient(result), unit)]
+        fine = (low_res - _mean(low_res, FINEST_PX)).abs()
+        spreads = (_spread(low_res, FINEST_PX), fine, _mean(fine, TEXTURE_PX), _spread(low_res, SURROUNDINGS_PX))
+        ratios = [_log_ratio(ratio, contrast) for ratio in (*spreads, noise)]
+        width_px = torch.full_like(low_res, widths_px[band if len(widths_px) > 1 else 0])
+        yield ErrorChannels(torch.cat(high_res), torch.cat([*ratios, width_px]), unit[0])
 
 
 def _compressed(ratio: Tensor) -> Tensor:
-    """Return signed ratios with their large values drawn in, as a logarithm does, and the small ones left as they are."""
+    """Return signed ratios with their large values drawn in, as a logarithm does, and the small ones as they are."""
     return (ratio * ZOOM).asinh_()
 
 

@@ -32,7 +32,8 @@ FEWEST_PX = 256
 MOST_CLASSES = 40
 LARGEST_EQUAL_SHARE = 0.4
 LARGEST_TOP_SHARE = 0.05
-BRIGHT_TIMES_MEDIAN = 1.8
+# In every band. Beside water, land is brighter still in the near infrared, and not so much in blue.
+BRIGHT_TIMES_MEDIAN = (1.8, 8.0)
 LARGEST_BRIGHT_SHARE = 0.03
 SMALLEST_CONTRAST_TO_NOISE = 6.0
 LARGEST_NOISE_TO_LEVEL = 0.1
@@ -69,7 +70,7 @@ class DomainFigures:
         values: distinct ones.
         equal_share: of neighbours in a row, how many have the same value.
         top_share: of pixels, how many have the largest value.
-        bright_share: of blocks, how many are BRIGHT_TIMES_MEDIAN times as bright as the median in every band.
+        bright_share: of blocks, how many are so many times as bright as the median in every band.
         contrast_to_noise: between the first and the last percentile, in units of the noise.
         noise_to_level: the noise over the median's distance from zero.
         roughness: the noise over the standard deviation of all pixels.
@@ -130,10 +131,10 @@ def measure_domain(numbers: Numbers, valid: Numbers) -> Optional[DomainFigures]:
     if not measured:
         return None
     brightness = [band.block_brightness for band in measured]
-    # Bands with other invalid pixels have other blocks. The least of them counts: beside water, land is bright in the
-    # near infrared, a cloud in every band.
+    # Bands with other invalid pixels have other blocks.
     same = [one for one in brightness if len(one) == len(brightness[0])]
-    bright = np.min(same, axis=0) > BRIGHT_TIMES_MEDIAN
+    lowest, highest = BRIGHT_TIMES_MEDIAN
+    bright = (np.min(same, axis=0) > lowest) & (np.max(same, axis=0) < highest)
     return DomainFigures(
         *(float(np.median([getattr(band, name) for band in measured])) for name in ("pixels", "values")),
         equal_share=float(np.median([band.equal_share for band in measured])),
@@ -258,7 +259,9 @@ def _power_of(values: NDArray[np.float64], taper: NDArray[np.float64]) -> NDArra
     return total
 
 
-def _ratio(power: Optional[NDArray[np.float64]], upper: tuple[float, float], lower: tuple[float, float]) -> Optional[float]:
+def _ratio(
+    power: Optional[NDArray[np.float64]], upper: tuple[float, float], lower: tuple[float, float]
+) -> Optional[float]:
     if power is None:
         return None
     frequencies = np.arange(len(power)) / SPECTRUM_PX

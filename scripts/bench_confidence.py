@@ -1,4 +1,4 @@
-"""Is the predicted error worth trusting? Coverage of the bounds and ranking of the errors, where nothing was calibrated.
+"""Is the predicted error worth trusting? How far bounds hold and errors are ranked where nothing was calibrated.
 
 usage: bench_confidence.py DATA OUT.json [--scale 2|4] [--parameters FILE.npz]
 
@@ -16,10 +16,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
-import tifffile
 import torch
 from bench_sensors import SCENES, scene_places
 from numpy.typing import NDArray
@@ -123,9 +121,7 @@ def reported_places(data: Path) -> dict[str, list[Image]]:
     return found
 
 
-def measure(
-    truths: Sequence[Image], row: Row, scale: int, judge: dict[Method, Confidence]
-) -> dict[str, list[Figures]]:
+def measure(truths: Sequence[Image], row: Row, scale: int, judge: dict[Method, Confidence]) -> dict[str, list[Figures]]:
     """Return each method's figures, place by place."""
     psfs, assumed = (gaussians(np.full(BANDS, mtf)) for mtf in (row.mtf, row.assumed_mtf))
     sensor = Sensor(psfs, assumed, row.noise_sd, row.noise_sd)
@@ -158,8 +154,8 @@ def single_scores(judged: JudgedTile) -> Iterator[tuple[str, torch.Tensor]]:
     with torch.inference_mode():
         yield GRADIENT, image_gradient(tile.estimate)
         yield "gradient, smoothed", _smoothed(image_gradient(tile.estimate))
-        yield "DIP − anchor", (judged.dip - anchor(tile.low_res, tile.forward_model, tile.damping)).abs()
-        yield "result − DIP", (tile.estimate - judged.dip).abs()
+        yield "DIP - anchor", (judged.dip - anchor(tile.low_res, tile.forward_model, tile.damping)).abs()
+        yield "result - DIP", (tile.estimate - judged.dip).abs()
         yield "added to the measured", (tile.estimate - tile.forward_model.enlarge(tile.low_res, tile.damping)).abs()
 
 

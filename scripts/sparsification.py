@@ -1,7 +1,8 @@
 """How well does a score rank errors? The area between two sparsification curves (AUSE; Ilg et al., ECCV 2018).
 
 The most doubtful pixels are taken away step by step; the mean error of those that remain falls the faster the better
-the score ranks. Compared with the curve of a score that knows the errors themselves; both are relative to the mean error.
+the score ranks. Compared with the curve of a score that knows the errors themselves; both are relative to the mean of
+all errors.
 """
 
 from __future__ import annotations

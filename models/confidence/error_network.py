@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-HIGH_RES_CHANNELS = 5
+HIGH_RES_CHANNELS = 4
 LOW_RES_CHANNELS = 6
 WIDTH = 32
 COVERAGES = (0.5, 0.8, 0.9, 0.95)

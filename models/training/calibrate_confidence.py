@@ -1,11 +1,11 @@
 """Fit the network that predicts errors, then find the factors that turn its predictions into bounds.
 
-    python -m headland.models.training.calibrate_confidence DATA OUTPUT.npz --steps 2000
+    python -m headland.models.training.calibrate_confidence DATA OUTPUT.npz --steps 1000
 
 The network is fitted to places that the other networks were trained on, seen by random sensors that the engine is a
-little wrong about. Its loss, log s + |error| / s, is least where s is the mean error of all pixels that look alike. Then,
-on held-out places, the factors are found of which so many errors lie below factor x s. Both scale factors go into one
-file. What it is worth on places that had no part in it, scripts/bench_confidence.py tells.
+little wrong about. Its loss, log s + |error| / s, is least where s is the mean error of all pixels that look alike.
+Then, on held-out places, the factors are found: a given share of all errors lies below factor x s. Both scale factors
+go into one file. What it is worth on places that had no part in it, scripts/bench_confidence.py tells.
 """
 
 from __future__ import annotations
@@ -86,15 +86,13 @@ def examples(highres: Path, scale: int, seed: int) -> list[Example]:
     found: list[tuple[str, Example]] = []
     for image, judged_tile, _method in judged(highres, Part.FIT, scale, seed):
         with torch.inference_mode():
-            channels = error_channels(judged_tile.tile, judged_tile.dip)
-            ratio = judged_tile.error / channels.contrast
-        for band in range(BANDS):
-            arrays = (channels.high_res[band], channels.low_res[band], ratio[band])
-            found.append((image.image_set, Example(*(array.half() for array in arrays), weight=1.0)))
+            for error, seen in zip(judged_tile.error, error_channels(judged_tile.tile, judged_tile.dip)):
+                arrays = (seen.high_res, seen.low_res, error / seen.contrast)
+                high_res, low_res, error_ratio = (array.half() for array in arrays)
+                found.append((image.image_set, Example(high_res, low_res, error_ratio, 1.0)))
     area = {name: sum(one.error_ratio.numel() for other, one in found if other == name) for name, _ in found}
     return [
-        Example(one.high_res, one.low_res, one.error_ratio, one.error_ratio.numel() / area[name])
-        for name, one in found
+        Example(one.high_res, one.low_res, one.error_ratio, one.error_ratio.numel() / area[name]) for name, one in found
     ]
 
 
@@ -122,9 +120,7 @@ def fit(found: Sequence[Example], scale: int, steps: int, seed: int) -> ErrorNet
     return network.eval()
 
 
-def factors(
-    network: ErrorNetwork, highres: Path, scale: int, seed: int
-) -> dict[str, tuple[float, ...]]:
+def factors(network: ErrorNetwork, highres: Path, scale: int, seed: int) -> dict[str, tuple[float, ...]]:
     """Return for each method the factors of COVERAGES, each set of places counting as much as any other."""
     rng = np.random.default_rng(seed)
     ratios: dict[str, dict[str, list[np.ndarray]]] = {}
@@ -179,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with highres/")
     parser.add_argument("output", type=Path, help=".npz to write")
-    parser.add_argument("--steps", type=int, default=2000, help="of fitting, for each scale factor")
+    parser.add_argument("--steps", type=int, default=1000, help="of fitting, for each scale factor")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

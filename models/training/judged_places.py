@@ -137,10 +137,7 @@ class Enhancer:
             made = {Method.DIP: begun}
             if Method.CHAIN in methods:
                 made[Method.CHAIN] = self._decrappify(begun)
-            return {
-                method: JudgedTile(_projected(made[method]), begun.estimate, levels)
-                for method in methods
-            }
+            return {method: JudgedTile(_projected(made[method]), begun.estimate, levels) for method in methods}
 
 
 def seen_by(sensor: Sensor, truth: NDArray[np.float32], scale: int, seed: int) -> NDArray[np.int16]:

@@ -22,7 +22,7 @@ def test_a_better_score_has_a_smaller_area() -> None:
 
 
 def test_a_score_that_says_nothing_leaves_the_mean_where_it_is() -> None:
-    # The errors' own curve then is that of 0 and 1 in equal parts: 1 - taken / (1 - taken) down to 0, over a mean of 1/2.
+    # Of 0 and 1 in equal parts the ones are taken first; until they are gone, the mean falls.
     error = np.tile([0.0, 1.0], 50 * STEPS)
     shares = np.arange(STEPS) / STEPS
     own = np.clip(0.5 - shares, 0.0, None) / (1.0 - shares)

@@ -32,6 +32,7 @@ QGIS_SIDE_ENGINE = {
     "calibration",
     "child_process",
     "client",
+    "domain",
     "environment",
     "estimate",
     "events",

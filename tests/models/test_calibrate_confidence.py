@@ -61,8 +61,8 @@ def test_nothing_is_reported_on_cities_which_other_weights_were_chosen_by() -> N
 
 def test_every_set_of_places_counts_alike_however_many_it_has() -> None:
     small, large = np.full(PIXELS_A_TILE, 1.0), np.full(PIXELS_A_TILE, 3.0)
-    assert quantiles([[small] * 9, [large]]) == (1.0, 3.0, 3.0, 3.0)
-    assert quantiles([[small] * 9 + [large]]) == (1.0, 1.0, 1.0, 3.0)
+    assert quantiles([[small] * 11, [small], [large]]) == (1.0, 3.0, 3.0, 3.0)
+    assert quantiles([[small] * 12 + [large]]) == (1.0, 1.0, 1.0, 3.0)
 
 
 def test_the_network_learns_the_mean_error_of_pixels_that_look_alike() -> None:
