@@ -24,12 +24,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..models.confidence.error_network import COVERAGES, Calibrated, load_calibrated
-from .job import Method
+from .job import CONFIDENCE_METHODS, Method
 from .scene import Tile
 
 CONFIDENCE_FILE = Path(__file__).resolve().parent.parent / "models" / "confidence" / "confidence.npz"
-# Decrappify and the anchor alone have no estimate of Deep Image Prior to be compared with.
-METHODS = (Method.CHAIN, Method.DIP)
+
 NOMINAL = 0.9
 
 # Windows of the low-res image: its finest detail, its texture, and its surroundings.
@@ -69,7 +68,7 @@ class Confidence:
     def __init__(
         self, scale: int, method: Method, device: torch.device | str = "cpu", path: Path | None = None
     ) -> None:
-        if method not in METHODS:
+        if method not in CONFIDENCE_METHODS:
             raise ValueError(
                 f"No errors are predicted for the method {method.value}; it does not run Deep Image Prior."
             )

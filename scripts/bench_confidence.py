@@ -25,14 +25,13 @@ from sparsification import ause
 
 from headland.engine.anchor import anchor
 from headland.engine.confidence import Confidence, image_gradient
-from headland.engine.job import Method, Preset
+from headland.engine.job import CONFIDENCE_METHODS, Method, Preset
 from headland.engine.sensors import LANDSAT_MTF
 from headland.models.confidence.error_network import COVERAGES
 from headland.models.training.calibrate_confidence import BORDER_PX
 from headland.models.training.judged_places import FARMLAND, Enhancer, JudgedTile, Part, places
 from headland.models.training.sensors import BANDS, Sensor, gaussians
 
-METHODS = (Method.CHAIN, Method.DIP)
 PREDICTED, GRADIENT = "predicted error", "gradient"
 LARGEST_AUSE_RATIO = 0.8
 COVERAGE_BAR = (0.88, 0.92)
@@ -93,13 +92,13 @@ def main(arguments: Sequence[str]) -> int:
         truths = reported_places(options.data)
     except FileNotFoundError as error:
         parser.error(str(error))
-    judge = {method: Confidence(options.scale, method, path=options.parameters) for method in METHODS}
+    judge = {method: Confidence(options.scale, method, path=options.parameters) for method in CONFIDENCE_METHODS}
     results: dict[str, dict[str, list[Figures]]] = {}
     for row in ROWS:
         results[row.name] = measure(truths[row.places], row, options.scale, judge)
         print(f"{row.name} is measured", file=sys.stderr)
     options.out.write_text(json.dumps(results, indent=2, default=asdict) + "\n", encoding="utf-8")
-    for method in METHODS:
+    for method in CONFIDENCE_METHODS:
         rows = {name: by_method[method.value] for name, by_method in results.items() if by_method}
         print(f"x{options.scale}, {method.value}", table(rows), bars(rows), sep="\n\n", end="\n\n")
     return 0
@@ -128,7 +127,7 @@ def measure(truths: Sequence[Image], row: Row, scale: int, judge: dict[Method, C
     enhance = Enhancer(scale, row.preset)
     found: dict[str, list[Figures]] = {}
     for seed, truth in enumerate(truths):
-        for method, judged in enhance(truth, sensor, seed, METHODS).items():
+        for method, judged in enhance(truth, sensor, seed, CONFIDENCE_METHODS).items():
             found.setdefault(method.value, []).append(figures(judged, judge[method]))
     return found
 

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...engine.confidence import METHODS, error_channels, tile_confidence
+from ...engine.confidence import error_channels, tile_confidence
+from ...engine.job import CONFIDENCE_METHODS
 from ..confidence.error_network import COVERAGES, Calibrated, ErrorNetwork, save_calibrated
 from .imagery import TrainingImage
 from .judged_places import BANDS, FARMLAND, Enhancer, JudgedTile, Part, places
@@ -70,7 +71,7 @@ def judged(highres: Path, part: Part, scale: int, seed: int) -> Iterator[tuple[T
             truth = np.ascontiguousarray(image.pixels[bands])
             if part is Part.FIT:
                 truth = _random_square(truth, rng)
-            made = enhance(truth, draw_sensor(rng), int(rng.integers(2**31)), METHODS)
+            made = enhance(truth, draw_sensor(rng), int(rng.integers(2**31)), CONFIDENCE_METHODS)
             yield from ((image, tile, method.value) for method, tile in made.items())
 
 

@@ -82,7 +82,13 @@ def test_the_parameters_are_those_of_the_documentation(algorithm: QgsProcessingA
     }
     defaults = {name: parameters[name].defaultValue() for name in choices}
     assert defaults == {"METHOD": "chain", "SCALE": "4", "PRESET": "fast", "SENSOR": "auto", "DEVICE": "auto"}
-    assert [output.name() for output in algorithm.outputDefinitions()] == ["OUTPUT", "REPORT", "CONFIDENCE_OUTPUT", "DIP_OUTPUT", "BORDERS"]
+    assert [output.name() for output in algorithm.outputDefinitions()] == [
+        "OUTPUT",
+        "REPORT",
+        "CONFIDENCE_OUTPUT",
+        "DIP_OUTPUT",
+        "BORDERS",
+    ]
     assert algorithm.shortHelpString()
 
 
