@@ -84,7 +84,7 @@ class Outputs:
 
 
 def uncertain_share(scene: Scene, bound: Numbers, least: float) -> float:
-    """Return the share of the valid area where the bound of any band is more than ``least`` of the band's usual range.
+    """Return the share of the valid area where the bound is more than ``least`` of the bands' usual range, on average.
 
     Args:
         bound: (band, H, W), digital numbers.
@@ -93,12 +93,11 @@ def uncertain_share(scene: Scene, bound: Numbers, least: float) -> float:
     gains = np.array(scene.normalisation.gains)
     for row in range(scene.size_px[0]):
         rows = slice(row * scene.scale, (row + 1) * scene.scale)
-        valid = np.asarray(scene.valid[:, row : row + 1, :])
-        is_uncertain = np.zeros((scene.scale, scene.size_px[1] * scene.scale), dtype=bool)
+        valid = np.asarray(scene.valid[:, row : row + 1, :]).repeat(scene.scale, axis=1).repeat(scene.scale, axis=2)
+        total = np.zeros(valid.shape[1:])
         for band in range(scene.bands):
-            above = np.asarray(bound[band : band + 1, rows, :])[0] * gains[band] > least
-            is_uncertain |= above & valid[band].repeat(scene.scale, axis=1)
-        is_known: NDArray[np.bool_] = valid.any(axis=0).repeat(scene.scale, axis=1)
-        known += int(is_known.sum()) * scene.scale
-        uncertain += int((is_uncertain & is_known).sum())
+            total += np.asarray(bound[band : band + 1, rows, :])[0] * gains[band] * valid[band]
+        bands = valid.sum(axis=0)
+        known += int((bands > 0).sum())
+        uncertain += int((total > least * bands).sum())
     return uncertain / known if known else 0.0

@@ -63,8 +63,9 @@ REFERENCE_CORE_PX = 80
 # Tiles of 28 pixels and their margins are the smallest: who has no memory for those has none for anything.
 MOST_HALVINGS = 3
 
-# An area is uncertain where some band may be off by more than this part of its usual range of values.
-UNCERTAIN = 0.1
+# An area is uncertain where its bands may be off, on average, by more than this part of their usual range of values:
+# about as much as neighbouring fields differ.
+UNCERTAIN = 0.25
 
 # What share of the work fitting is, for the progress bar, when there is but one tile.
 FIT_SHARE = 0.2
