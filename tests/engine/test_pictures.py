@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from headland.engine import pipeline
@@ -27,6 +28,8 @@ from headland.engine.job import (
     Preset,
     Sensor,
 )
+from headland.engine.pictures import uncertain_share
+from headland.engine.scene import Scene
 from headland.engine.tiling import TileWindow
 from headland.tests.engine.test_pipeline import farmland
 
@@ -133,7 +136,7 @@ def test_how_far_off_the_result_may_be_is_more_at_borders_than_in_fields(method:
     place = (np.arange(96) % 16, np.arange(144) % 16)
     is_border = ((place[0] < 2) | (place[0] > 13))[:, None] | ((place[1] < 2) | (place[1] > 13))[None]
     assert bound[:, is_border].mean() > 1.5 * bound[:, ~is_border].mean()
-    assert 0.0 < report["uncertain_share"] < 1.0
+    assert report["uncertain_share"] < 0.1
     assert any(model["name"] == "confidence.npz" for model in report["models"])
 
 
@@ -146,6 +149,22 @@ def test_it_is_in_the_units_of_the_input_and_knows_nothing_where_that_is_invalid
     assert not bound[:, 20:28, 20:28].any()
     np.testing.assert_allclose(tenfold, 10.0 * bound, rtol=0.05, atol=1.0)
     assert tenfold_report["uncertain_share"] == pytest.approx(report["uncertain_share"], abs=0.01)
+
+
+def test_the_uncertain_share_is_that_of_the_valid_area_where_the_bands_are_far_off_on_average() -> None:
+    numbers = farmland(2, 24, 32)
+    valid = np.ones(numbers.shape, dtype=bool)
+    valid[:, :, :8] = False
+    valid[1, :, 8:16] = False
+    scene = Scene.measure(numbers, valid, (0.25, 0.25), 2, torch.device("cpu"))
+    ranges = 1.0 / np.array(scene.normalisation.gains)
+    bound = np.zeros((2, 48, 64))
+    assert uncertain_share(scene, bound, 0.25) == 0.0
+    # One band alone does not reach the mean, but where it is the only valid one.
+    bound[0] = 0.4 * ranges[0]
+    assert uncertain_share(scene, bound, 0.25) == pytest.approx(1 / 3)
+    bound[1, :24] = 0.2 * ranges[1]
+    assert uncertain_share(scene, bound, 0.25) == pytest.approx(2 / 3)
 
 
 def test_tiles_agree_on_it_and_the_cache_gives_it_again(tmp_path: Path) -> None:
