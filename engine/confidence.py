@@ -2,10 +2,10 @@
 
 A small network (models/confidence) looks at what the stages made of a tile: what was added to the measurements, how far
 Decrappify went from Deep Image Prior, how steep the result is, and how much of the contrast of the low-res image lies
-just below its limit of resolution, beside its noise and blur. How far the anchor lies from Deep Image Prior tells a
-little more, but the anchor alone costs more than all of this (docs/confidence.md). It was fitted to places whose
-truth is known, so that its value is the mean of |error|; times a factor, from other places, it is a bound that holds
-for a given share of the pixels (split conformal prediction: Papadopoulos et al. 2002; Lei et al. 2018).
+just below its limit of resolution, beside its noise and blur. It was fitted to places whose truth is known, so that its
+value is the mean of |error|; times a factor, from other places, it is a bound that holds for a given share of the
+pixels (split conformal prediction: Papadopoulos et al. 2002; Lei et al. 2018). The anchor has no part in it: it costs
+more than all of this, and told no more (docs/confidence.md).
 
 There is one map a band: noise, blur and units are the band's, and a border that is sure in one is a guess in another.
 Every channel is a ratio to the band's own local contrast, so an image in other units gets the same map in those units.
@@ -152,10 +152,12 @@ def error_channels(tile: Tile, dip: Tensor) -> Iterator[ErrorChannels]:
         contrast = _spread(low_res, TEXTURE_PX).square_().add_(noise.square()).sqrt_()
         unit = _enlarged(contrast, model.scale)
         signed = (result - _enlarged(low_res, model.scale), result - start[one], result - dip[one])
-        high_res = [*(_compressed(image / unit) for image in signed), _log_ratio(image_gradient(result), unit)]
+        gradient = image_gradient(result).div_(unit)
+        steepness = (gradient, _mean(gradient, model.scale + 1))
+        high_res = [*(_compressed(image / unit) for image in signed), *(_log(ratio) for ratio in steepness)]
         fine = (low_res - _mean(low_res, FINEST_PX)).abs()
         spreads = (_spread(low_res, FINEST_PX), fine, _mean(fine, TEXTURE_PX), _spread(low_res, SURROUNDINGS_PX))
-        ratios = [_log_ratio(ratio, contrast) for ratio in (*spreads, noise)]
+        ratios = [_log(value / contrast) for value in (*spreads, noise)]
         width_px = torch.full_like(low_res, widths_px[band if len(widths_px) > 1 else 0])
         yield ErrorChannels(torch.cat(high_res), torch.cat([*ratios, width_px]), unit[0])
 
@@ -165,8 +167,8 @@ def _compressed(ratio: Tensor) -> Tensor:
     return (ratio * ZOOM).asinh_()
 
 
-def _log_ratio(values: Tensor, contrast: Tensor) -> Tensor:
-    return (values / contrast).add_(SMALLEST_RATIO).log_()
+def _log(ratio: Tensor) -> Tensor:
+    return (ratio + SMALLEST_RATIO).log_()
 
 
 def _enlarged(low_res: Tensor, scale: int) -> Tensor:

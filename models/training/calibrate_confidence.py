@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ...engine.confidence import error_channels, tile_confidence
 from ...engine.job import CONFIDENCE_METHODS
-from ..confidence.error_network import COVERAGES, Calibrated, ErrorNetwork, save_calibrated
+from ..confidence.error_network import COVERAGES, SIGNED_CHANNELS, Calibrated, ErrorNetwork, save_calibrated
 from .imagery import TrainingImage
 from .judged_places import BANDS, FARMLAND, Enhancer, JudgedTile, Part, places
 from .sensors import draw_sensor
@@ -151,7 +151,7 @@ def _crop(one: Example, scale: int, rng: np.random.Generator) -> tuple[Tensor, T
     window = (slice(row * scale, (row + size) * scale), slice(column * scale, (column + size) * scale))
     high_res, ratio = one.high_res[(slice(None), *window)].float(), one.error_ratio[window].float()
     turns, mirrored, sign = int(rng.integers(4)), rng.random() < 0.5, float(rng.choice((-1.0, 1.0)))  # noqa: PLR2004
-    high_res = torch.cat([high_res[:-1] * sign, high_res[-1:]])
+    high_res = torch.cat([high_res[:SIGNED_CHANNELS] * sign, high_res[SIGNED_CHANNELS:]])
     turned = [image.rot90(turns, (-2, -1)) for image in (high_res, low_res, ratio)]
     if mirrored:
         turned = [image.flip(-1) for image in turned]
