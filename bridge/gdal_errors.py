@@ -6,6 +6,7 @@ Error handlers belong to the thread that pushed them and work with the switch in
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Callable
@@ -37,7 +38,8 @@ def gdal_failures_raised() -> Iterator[Callable[[], None]]:
 
     gdal.PushErrorHandler(keep)
     try:
-        yield check
+        with _datasets_let_go():
+            yield check
     except RuntimeError as error:
         # With exceptions switched on, the bindings raise by themselves; otherwise a failed call yields None and what
         # follows stumbles over it, which the message explains better.
@@ -51,3 +53,18 @@ def gdal_failures_raised() -> Iterator[Callable[[], None]]:
     finally:
         gdal.PopErrorHandler()
     check()
+
+
+@contextmanager
+def _datasets_let_go() -> Iterator[None]:
+    """Close what functions called inside have open when an exception ends them.
+
+    Before GDAL 3.8 a dataset is closed when nothing refers to it any more, and a traceback refers to all of them: their
+    files would stay open, which Windows does not remove, and a dataset that is closed after QGIS has let GDAL go ends
+    the process with a crash.
+    """
+    try:
+        yield
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
