@@ -92,13 +92,21 @@ def _check_writable(path: Path) -> None:
         raise CannotEnhance(f"The folder {folder} does not exist; create it or choose another one.")
     if path.is_dir():
         raise CannotEnhance(f"{path} is a folder; choose a file name.")
+    reason = why_unwritable(folder)
+    if reason is not None:
+        raise CannotEnhance(f"The folder {folder} cannot be written to ({reason}); choose another one.")
+
+
+def why_unwritable(folder: Path) -> Optional[str]:
+    """Return why nothing can be written into ``folder``, in some words; None if it can."""
     try:
         # Trying it is the only answer that holds for every user, file system and operating system.
         with tempfile.TemporaryFile(dir=folder):
-            pass
+            return None
     except OSError as error:
-        reason = "it is read-only" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else error.strerror
-        raise CannotEnhance(f"The folder {folder} cannot be written to ({reason}); choose another one.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return "it is read-only"
+        return error.strerror or str(error)
 
 
 def _check_name(file: Path, longest_name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import tempfile
 import time
 import traceback
@@ -19,6 +18,7 @@ from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Finished, Preview, Progress, Started
 from ..engine.job import OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
 from .estimating import estimate_plan, learn_download_from, learn_from
+from .file_failure import file_failure
 from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder
@@ -26,6 +26,8 @@ from .provenance import tiff_items
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
 from .raster_source import SourceUnreadable, read_window
 from .report import StagedReport, compose_report, staged_report
+from .source_files import unchanged
+from .staging import NotPutBack
 from .version import headland_version
 from .web_source import WebSource, read_web_picture
 
@@ -170,10 +172,10 @@ def enhance(
         raise EnhanceCancelled from error
     except WorkerFailed as error:
         raise EnhanceFailed(error.message, _join(error.details, _circumstances(plan, run))) from error
-    except (SourceUnreadable, ResultUnwritable) as error:
+    except (SourceUnreadable, ResultUnwritable, NotPutBack) as error:
         raise EnhanceFailed(str(error), traceback.format_exc()) from error
     except OSError as error:
-        raise EnhanceFailed(_sentence(error, plan), traceback.format_exc()) from error
+        raise EnhanceFailed(file_failure(error, plan), traceback.format_exc()) from error
     except MemoryError as error:
         sentence = "QGIS ran out of memory; close other programs or choose a smaller extent or fewer bands."
         raise EnhanceFailed(sentence, traceback.format_exc()) from error
@@ -216,7 +218,8 @@ def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
         if isinstance(plan.source, WebSource):
             read_web_picture(plan.source, plan.grid, plan.bands, folder, tell)
         else:
-            read_window(plan.source, plan.window, plan.bands, folder, tell)
+            with unchanged(plan.source_files):
+                read_window(plan.source, plan.window, plan.bands, folder, tell)
 
 
 def _work(
@@ -292,18 +295,12 @@ def _publish(raster: StagedGeotiff, report: StagedReport) -> None:
     report.publish()
     try:
         raster.publish()
+    except NotPutBack as error:
+        try:
+            report.take_back()
+        except NotPutBack as other:
+            raise NotPutBack(error.places + other.places) from error
+        raise
     except BaseException:
         report.take_back()
         raise
-
-
-def _sentence(error: OSError, plan: EnhancePlan) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"The disk is full ({tempfile.gettempdir()} or {plan.output.parent}); free some space or choose a smaller "
-            "extent, and try again."
-        )
-    where = error.filename2 or error.filename or plan.output
-    if isinstance(error, PermissionError):
-        return f"{where} cannot be written; it may be open in a layer or another program, so choose another file name."
-    return f"A file could not be read or written ({where}: {error.strerror or error}); free it and try again."

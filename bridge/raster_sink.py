@@ -118,7 +118,8 @@ class StagedGeotiff:
                 _check(partial, description)
         except GdalError as error:
             raise ResultUnwritable(
-                f"The result cannot be written to {self._path.parent} ({error}); is there room on the disk?"
+                f"The result cannot be written to {self._path.parent} ({error}); see that there is room on the "
+                "disk, or choose another folder."
             ) from error
 
     def publish(self) -> None:

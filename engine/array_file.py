@@ -128,11 +128,16 @@ def clear(array: Numbers) -> None:
 
 def new_array(path: Path, dtype: np.dtype[Any], shape: Shape) -> ArrayFile:
     """Return the new file ``path``, open for reading and writing, all zeros."""
-    file = path.open("w+b", buffering=0)
     header = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    npy_format.write_array_header_1_0(file, header)
-    array = ArrayFile(file, file.tell(), dtype, shape)
-    array.clear()
+    file = path.open("w+b", buffering=0)
+    try:
+        npy_format.write_array_header_1_0(file, header)
+        array = ArrayFile(file, file.tell(), dtype, shape)
+        array.clear()
+    except BaseException:
+        # Windows removes no folder with an open file in it.
+        file.close()
+        raise
     return array
 
 

@@ -238,6 +238,12 @@ def _failure(error: Exception) -> Failed:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = "The disk of the temporary folder is full; free some space or choose a smaller extent, and try again."
         return Failed(FailureKind.BAD_INPUT, message, details)
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        message = (
+            "The disk of the temporary folder takes no file as large as the result; choose a smaller extent or fewer "
+            "bands, or set another temporary folder."
+        )
+        return Failed(FailureKind.BAD_INPUT, message, details)
     if isinstance(error, JobError):
         return Failed(FailureKind.BAD_INPUT, str(error), details)
     message = f"The engine met an unexpected error ({type(error).__name__}); please report it with the details."
