@@ -14,8 +14,16 @@ from typing import Callable
 from osgeo import gdal
 
 
+# What a sentence bears; GDAL may quote a damaged file at length.
+LONGEST_MESSAGE = 300
+
+
 class GdalError(RuntimeError):
-    """GDAL reported a failure; the text is its message."""
+    """GDAL reported a failure; the text is its message, in one line."""
+
+    def __init__(self, message: str) -> None:
+        text = " ".join(message.split())
+        super().__init__(text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…")
 
 
 @contextmanager
@@ -50,6 +58,9 @@ def gdal_failures_raised() -> Iterator[Callable[[], None]]:
         if not messages:
             raise
         raise GdalError(messages[0]) from error
+    except SystemError as error:
+        # A message with bytes of a damaged file in it that are no text does not get through the bindings.
+        raise GdalError(messages[0] if messages else "it is damaged") from error
     finally:
         gdal.PopErrorHandler()
     check()

@@ -17,6 +17,7 @@ from typing import IO, Callable, Optional, Union
 from .environment import NO_CONSOLE_WINDOW, child_environment
 from .events import Cancelled, Event, Failed, FailureKind, Finished, NotAnEvent, Preview, Progress, Started, decode
 from .job import OUTPUT_FILE
+from .plain_file import open_plain
 
 WORKER_SCRIPT = Path(__file__).with_name("worker.py")
 LOG_FILE = "worker.log"
@@ -223,7 +224,7 @@ def _started_worker(engine_python: Path, job_folder: Path, worker_script: Path) 
         # An isolated Python does not see PYTHONDONTWRITEBYTECODE.
         command.append("-B")
     try:
-        with (job_folder / LOG_FILE).open("wb") as log:
+        with open_plain(job_folder / LOG_FILE, "wb") as log:
             process = subprocess.Popen(
                 [*command, str(worker_script), str(job_folder)],
                 stdin=subprocess.PIPE,
@@ -282,9 +283,9 @@ def _with_log(failure: WorkerFailed, job_folder: Path) -> WorkerFailed:
     """Return ``failure`` with the end of what the worker wrote to its standard error added to its details."""
     log_file = job_folder / LOG_FILE
     try:
-        with log_file.open("rb") as log:
+        with open_plain(log_file, "rb") as log:
             log.seek(max(0, log_file.stat().st_size - _LOG_TAIL_BYTES))
-            tail = log.read().decode("utf-8", errors="replace").strip()
+            tail = log.read(_LOG_TAIL_BYTES).decode("utf-8", errors="replace").strip()
     except OSError:
         tail = ""
     return WorkerFailed(failure.kind, failure.message, "\n".join(filter(None, (failure.details, tail))))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .events import Cancelled, Event, Failed, FailureKind, Finished, Progress, Started, encode
 from .events import Preview as PreviewWritten
-from .job import INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError
+from .job import INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError, in_one_line
 from .memory import is_out_of_memory
 from .progress import BadInput
 from .progress import Cancelled as JobCancelled
@@ -192,7 +192,7 @@ def _open_array(file: Path) -> ArrayFile:
     try:
         return open_array(file)
     except (OSError, ValueError, EOFError) as error:
-        raise JobError(f"{file.name} cannot be read: {error}") from error
+        raise JobError(f"The job's {file.name} cannot be read ({in_one_line(error)}).") from error
 
 
 def _write_output(

@@ -6,6 +6,7 @@ renaming, removing. GDAL's own writing is C code; :func:`largest_file` and :func
 
 from __future__ import annotations
 
+import builtins
 import errno
 import io
 import os
@@ -41,7 +42,8 @@ class BrokenDisk:
         self.error_number = errno.ENOSPC
         self.calls: list[str] = []
         self._open, self._os_open = io.open, os.open
-        monkeypatch.setattr(io, "open", self._broken_open)
+        for module in (io, builtins):
+            monkeypatch.setattr(module, "open", self._broken_open)
         monkeypatch.setattr(os, "open", self._broken_os_open)
         for name in ("mkdir", "replace", "rename"):
             monkeypatch.setattr(os, name, self._broken(name, getattr(os, name)))
@@ -106,7 +108,8 @@ class BrokenDisk:
         is_ours = set(mode) & set("wax+") and path.startswith(self._folders)
         if not is_ours:
             return self._open(file, mode, *arguments, **options)
-        if not isinstance(file, int):
+        # With an opener it comes by os.open.
+        if not isinstance(file, int) and "opener" not in options:
             self.hit("open", path)
         return _BrokenFile(self._open(file, mode, *arguments, **options), path, self)
 
