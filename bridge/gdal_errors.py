@@ -13,7 +13,6 @@ from typing import Callable
 
 from osgeo import gdal
 
-
 # What a sentence bears; GDAL may quote a damaged file at length.
 LONGEST_MESSAGE = 300
 

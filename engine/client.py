@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import subprocess
+import subprocess  # nosec B404 # no shell, no words of anybody else's in the command
 import sys
 import threading
 import time
@@ -225,7 +225,8 @@ def _started_worker(engine_python: Path, job_folder: Path, worker_script: Path) 
         command.append("-B")
     try:
         with open_plain(job_folder / LOG_FILE, "wb") as log:
-            process = subprocess.Popen(
+            # The engine's own Python on the worker's own file and a folder that was just made.
+            process = subprocess.Popen(  # nosec B603
                 [*command, str(worker_script), str(job_folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -299,5 +300,5 @@ def _signal_name(number: int) -> str:
 
 
 def _pipe(stream: Optional[IO[bytes]]) -> IO[bytes]:
-    assert stream is not None  # noqa: S101, Popen was told to make it
+    assert stream is not None  # noqa: S101, Popen was told to make it # nosec B101
     return stream

@@ -53,14 +53,9 @@ class OnnxModel:
         # A run in a shape that it has seen would want all of its memory in one piece, beside what is there already;
         # having it so gains no time.
         options.enable_mem_pattern = False
+        content = _checked_bytes(path, card)
         try:
-            # The very bytes that the card speaks of, whatever becomes of the file meanwhile.
-            content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() != card.sha256:
-                raise CardError(f"The model file {path} was changed just now; {REMEDY}.")
             session = onnxruntime.InferenceSession(content, options, providers=providers)
-        except CardError:
-            raise
         # ONNX Runtime raises what it likes, with no base class of its own.
         except Exception as error:
             raise CardError(f"The model file {path} holds no network that ONNX Runtime can run: {error}") from error
@@ -93,6 +88,17 @@ class OnnxModel:
             raise BadInput(f"The network in {self.card.model_file} does not keep the size of an image; {REMEDY}.")
         result: NDArray[np.float32] = restored[0, :, :height, :width]
         return result
+
+
+def _checked_bytes(path: Path, card: ModelCard) -> bytes:
+    """Return the very bytes that the card speaks of, whatever becomes of the file later. Raises CardError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CardError(f"The model file {path} cannot be read ({error.strerror}); {REMEDY}.") from error
+    if hashlib.sha256(content).hexdigest() != card.sha256:
+        raise CardError(f"The model file {path} was changed just now; {REMEDY}.")
+    return content
 
 
 def _check_graph(session: onnxruntime.InferenceSession, card: ModelCard) -> None:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
+import subprocess  # nosec B404 # no shell; what is run is Python with words of our own
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -209,7 +209,8 @@ class _Python:
     def describe(cls, python: Path) -> Optional[_Python]:
         """Return None if it does not run."""
         try:
-            answer = subprocess.run(
+            # A Python that the user or the system named.
+            answer = subprocess.run(  # nosec B603
                 [str(python), "-I", "-c", _DESCRIBE_PYTHON],
                 env=child_environment(),
                 stdin=subprocess.DEVNULL,
@@ -270,7 +271,8 @@ def _run(command: list[str], on_line: Callable[[str], None], failure: str) -> li
     """Run ``command``, pass its lines on and return the last ones; the child never survives this call."""
     environment = {name: value for name, value in child_environment().items() if name not in _PIP_TARGETS}
     lines: deque[str] = deque(maxlen=_LINES_IN_DETAILS)
-    child = subprocess.Popen(
+    # As above: pip and venv of that Python.
+    child = subprocess.Popen(  # nosec B603
         command,
         # A user's pip.conf may say user = yes, which pip refuses inside an environment.
         env={**environment, "PIP_USER": "0"},

@@ -147,16 +147,14 @@ class Job:
         """
         try:
             with open_plain(folder / JOB_FILE, "rb") as file:
-                text = file.read(_LONGEST_JOB_BYTES + 1)
-            if len(text) > _LONGEST_JOB_BYTES:
-                raise ValueError(f"it is larger than {_LONGEST_JOB_BYTES} bytes")
-            content = json.loads(text.decode("utf-8"))
+                # What is longer is no job, and cut short no JSON.
+                content = json.loads(file.read(_LONGEST_JOB_BYTES).decode("utf-8"))
         # Brackets within brackets within brackets end in a RecursionError.
         except (OSError, ValueError, RecursionError) as error:
             raise JobError(f"The job file {folder / JOB_FILE} cannot be read ({in_one_line(error)}).") from error
         if not isinstance(content, dict) or content.pop("schema_version", None) != SCHEMA_VERSION:
             raise JobError(
-                f"The job file is not of schema version {SCHEMA_VERSION}, so another Headland wrote it; start QGIS again."
+                f"The job file is not of schema version {SCHEMA_VERSION}, so it is another Headland’s; restart QGIS."
             )
         try:
             return cls._from_json(content)

@@ -22,7 +22,7 @@ def open_plain(path: Path, mode: str) -> FileIO:
     Raises:
         OSError: if it cannot be opened, or is a link, a pipe, a folder or a device.
     """
-    file: FileIO = open(path, mode, buffering=0, opener=_open_carefully)  # type: ignore[assignment]  # noqa: PTH123, SIM115
+    file = FileIO(path, mode, opener=_open_carefully)
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "not a plain file", str(path))

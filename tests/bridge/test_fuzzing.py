@@ -99,6 +99,7 @@ rasters = (
 )
 
 
+@pytest.mark.timeout(0)
 @fuzzed
 @given(rasters)
 def test_raster_files(memory: Path, raster: tuple[str, bytes]) -> None:
@@ -121,6 +122,7 @@ def test_raster_files(memory: Path, raster: tuple[str, bytes]) -> None:
         assert pixels.dtype == common_dtype(bands)
 
 
+@pytest.mark.timeout(0)
 @fuzzed
 @given(rasters)
 def test_layers(memory: Path, raster: tuple[str, bytes]) -> None:

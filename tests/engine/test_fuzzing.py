@@ -72,6 +72,7 @@ arrays = damaged(npy(TILE)) | headers.map(npy_with_header) | st.binary(max_size=
 masks = st.just(npy(np.ones(SHAPE, bool))) | arrays
 
 
+@pytest.mark.timeout(0)
 @fuzzed
 @given(damaged_json({"schema_version": 1, **json.loads(json.dumps(make_job(2).__dict__))}) | json_values)
 def test_job_files(folder: Path, content: Any) -> None:
@@ -79,8 +80,11 @@ def test_job_files(folder: Path, content: Any) -> None:
     check_job(folder)
 
 
+@pytest.mark.timeout(0)
 @fuzzed
-@given(damaged(json.dumps({"schema_version": 1, **json.loads(json.dumps(make_job(2).__dict__))}).encode()) | st.binary())
+@given(
+    damaged(json.dumps({"schema_version": 1, **json.loads(json.dumps(make_job(2).__dict__))}).encode()) | st.binary()
+)
 def test_damaged_job_files(folder: Path, content: bytes) -> None:
     (folder / JOB_FILE).write_bytes(content)
     check_job(folder)
@@ -97,6 +101,7 @@ def check_job(folder: Path) -> None:
     assert Job.load(folder) == job
 
 
+@pytest.mark.timeout(0)
 @fuzzed
 @given(arrays, masks)
 def test_arrays_of_job_folders(folder: Path, pixels: bytes, valid: bytes) -> None:
@@ -119,12 +124,14 @@ def read_all(array: ArrayFile) -> None:
         assert array[band].shape == array.shape[1:]
 
 
+@pytest.mark.timeout(0)
 @fuzzed
 @given(st.sampled_from(EVENTS).flatmap(damaged_json) | json_values, st.booleans())
 def test_events(content: Any, is_ascii: bool) -> None:
     check_event(json.dumps(content, ensure_ascii=is_ascii))
 
 
+@pytest.mark.timeout(0)
 @fuzzed
 @given(st.sampled_from(EVENTS).flatmap(lambda event: damaged(json.dumps(event).encode())) | st.binary())
 def test_lines_of_the_worker(line: bytes) -> None:
@@ -176,6 +183,7 @@ def small_model() -> bytes:
     return bytes(model.SerializeToString())
 
 
+@pytest.mark.timeout(0)
 @fuzzed
 @given(st.binary(max_size=300) | damaged(small_model()))
 def test_onnx_files(content: bytes) -> None:
@@ -185,6 +193,7 @@ def test_onnx_files(content: bytes) -> None:
         assert is_one_sentence(f"Because {error}.")  # noqa: PT017
 
 
+@pytest.mark.timeout(0)
 @fuzzed
 @given(
     st.just(CARD) | damaged_json(CARD) | json_values,
@@ -205,6 +214,7 @@ def test_model_cards(folder: Path, card: Any, model: bytes, scale: int) -> None:
     assert scale in fitting.scales
 
 
+@pytest.mark.timeout(0)
 @fuzzed
 @given(damaged(npy(TILE)) | st.binary(max_size=500))
 def test_tile_files(folder: Path, content: bytes) -> None:
@@ -223,6 +233,7 @@ def test_tile_files(folder: Path, content: bytes) -> None:
     assert found.tobytes() == TILE.tobytes()
 
 
+@pytest.mark.timeout(0)
 @fuzzed
 @given(damaged_json({"schema_version": 1, "machines": {}}) | json_values)
 def test_what_is_known_of_the_machine(content: Any) -> None:

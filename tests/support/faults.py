@@ -139,14 +139,14 @@ class _BrokenFile:
 
 
 @contextmanager
-def largest_file(size_bytes: int, process: int = 0) -> Iterator[None]:
-    """Let no file of this or another process grow beyond so many bytes, as on a disk that is full; C code included."""
-    before = resource.prlimit(process, resource.RLIMIT_FSIZE)
-    resource.prlimit(process, resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+def largest_file(size_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond so many bytes, as on a disk that is full; C code included."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
     try:
         yield
     finally:
-        resource.prlimit(process, resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class SmallDisk:

@@ -30,7 +30,9 @@ numbers = (
     | st.floats()
     | st.sampled_from([0, -1, True, 2**31, 2**63, 2**64, 10**400, 0.5, float("nan"), float("inf"), -0.0, 1e308])
 )
-texts = st.text(max_size=40) | st.sampled_from(["", "\0", "../../../etc/passwd", "a\nb", "<b>x</b>", "\ud800", "x" * 5000])
+texts = st.text(max_size=40) | st.sampled_from(
+    ["", "\0", "../../../etc/passwd", "a\nb", "<b>x</b>", "\ud800", "x" * 5000]
+)
 json_values = st.recursive(
     st.none() | st.booleans() | numbers | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
