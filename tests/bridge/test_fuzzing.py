@@ -128,7 +128,10 @@ def test_raster_files(memory: Path, raster: tuple[str, bytes]) -> None:
 def test_layers(memory: Path, raster: tuple[str, bytes]) -> None:
     path = memory / raster[0]
     path.write_bytes(raster[1])
-    layer = QgsRasterLayer(str(path), "fuzz")
+    try:
+        layer = QgsRasterLayer(str(path), "fuzz")
+    except Exception:  # noqa: BLE001, QGIS itself fails at it, and nobody has a layer to choose
+        return
     request = EnhanceRequest(layer, method=Method.ANCHOR, scale=2, output=memory / "result.tif")
     try:
         plan = prepare(request, QgsCoordinateTransformContext())
