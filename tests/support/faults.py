@@ -20,6 +20,8 @@ from typing import Any, Callable, Optional
 
 import pytest
 
+from headland.engine import plain_file
+
 _WRITING = os.O_WRONLY | os.O_RDWR
 _CALLS_OF_A_FILE = ("write", "truncate", "writelines")
 
@@ -45,6 +47,7 @@ class BrokenDisk:
         for module in (io, builtins):
             monkeypatch.setattr(module, "open", self._broken_open)
         monkeypatch.setattr(os, "open", self._broken_os_open)
+        monkeypatch.setattr(plain_file, "FileIO", self._broken_plain)
         for name in ("mkdir", "replace", "rename"):
             monkeypatch.setattr(os, name, self._broken(name, getattr(os, name)))
         for name in ("unlink", "rmdir"):
@@ -108,10 +111,12 @@ class BrokenDisk:
         is_ours = set(mode) & set("wax+") and path.startswith(self._folders)
         if not is_ours:
             return self._open(file, mode, *arguments, **options)
-        # With an opener it comes by os.open.
-        if not isinstance(file, int) and "opener" not in options:
+        if not isinstance(file, int):
             self.hit("open", path)
         return _BrokenFile(self._open(file, mode, *arguments, **options), path, self)
+
+    def _broken_plain(self, path: Path, mode: str, **options: Any) -> Any:
+        return _BrokenFile(io.FileIO(path, mode, **options), str(path), self)
 
 
 class _BrokenFile:
