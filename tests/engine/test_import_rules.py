@@ -38,6 +38,7 @@ QGIS_SIDE_ENGINE = {
     "grid",
     "job",
     "model_file",
+    "plain_file",
     "sensors",
     "tile_store",
     "tiling",
