@@ -80,6 +80,21 @@ lint: $(STAMPS)/dev ## check style, types, import rules and Qt rules
 	"$(DEV)/bin/mypy" $(TYPED)
 	"$(DEV)/bin/python" $(PYTEST) -q $(RULE_TESTS)
 
+.PHONY: gate
+gate: $(STAMPS)/dev ## ask the built zip what the plugin repository asks: its shape, Bandit, detect-secrets, flake8, qgis-plugin-analyzer
+	@mkdir -p "$(BUILD_PATH)"
+	"$(DEV)/bin/python" scripts/gate.py "$(BUILD_PATH)"
+
+.PHONY: faults
+faults: setup ## inject every fault into real runs, those that CI leaves out too: full disks, killed workers, damaged caches
+	HEADLAND_FAULTS=all "$(DEV)/bin/python" $(PYTEST) tests/engine/test_worker_faults.py
+	HEADLAND_FAULTS=all QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) tests/end_to_end/test_faults.py
+
+.PHONY: fuzz
+fuzz: setup ## fuzz all that is read: INPUTS=10000 of each kind, other ones each time
+	HEADLAND_FUZZ=$(or $(INPUTS),10000) "$(DEV)/bin/python" $(PYTEST) tests/engine/test_fuzzing.py
+	HEADLAND_FUZZ=$(or $(INPUTS),10000) QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) tests/bridge/test_fuzzing.py
+
 .PHONY: format
 format: $(STAMPS)/dev ## bring the code into form
 	"$(DEV)/bin/ruff" check --fix-only .

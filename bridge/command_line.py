@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import subprocess
+import subprocess  # nosec B404 # only to write a command down as Windows does
 import sys
 from pathlib import Path
 

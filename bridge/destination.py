@@ -123,17 +123,25 @@ def _check_writable(path: Path) -> None:
         )
     if path.is_dir():
         raise CannotEnhance(tr("{path} is a folder; choose a file name.").format(path=path))
-    try:
-        # Trying it is the only answer that holds for every user, file system and operating system.
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = "it is read-only" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else error.strerror
+    reason = why_unwritable(folder)
+    if reason is not None:
         raise CannotEnhance(
             tr("The folder {folder} cannot be written to ({reason}); choose another one.").format(
                 folder=folder, reason=reason
             )
-        ) from error
+        )
+
+
+def why_unwritable(folder: Path) -> Optional[str]:
+    """Return why nothing can be written into ``folder``, in some words; None if it can."""
+    try:
+        # Trying it is the only answer that holds for every user, file system and operating system.
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return tr("it is read-only")
+        return error.strerror or str(error)
 
 
 def _check_name(file: Path, longest_name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import tempfile
 import time
 import traceback
@@ -21,6 +20,7 @@ from ..engine.events import Event, Finished, Preview, Progress, Started
 from ..engine.job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
 from .border_sink import BorderDescription, StagedBorders, staged_borders
 from .estimating import estimate_plan, learn_download_from, learn_from
+from .file_failure import file_failure
 from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
 from .phases import phase_in_words
 from .plan import EnhancePlan
@@ -29,6 +29,8 @@ from .provenance import border_abstract, confidence_bands, confidence_items, dip
 from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
 from .raster_source import SourceUnreadable, read_window
 from .report import StagedReport, compose_report, staged_report
+from .source_files import unchanged
+from .staging import NotPutBack
 from .version import headland_version
 from .web_source import WebSource, read_web_picture
 from .words import tr
@@ -200,10 +202,10 @@ def enhance(
         raise EnhanceCancelled from error
     except WorkerFailed as error:
         raise EnhanceFailed(error.message, _join(error.details, _circumstances(plan, run))) from error
-    except (SourceUnreadable, ResultUnwritable) as error:
+    except (SourceUnreadable, ResultUnwritable, NotPutBack) as error:
         raise EnhanceFailed(str(error), traceback.format_exc()) from error
     except OSError as error:
-        raise EnhanceFailed(_sentence(error, plan), traceback.format_exc()) from error
+        raise EnhanceFailed(file_failure(error, plan), traceback.format_exc()) from error
     except MemoryError as error:
         sentence = tr("QGIS ran out of memory; close other programs or choose a smaller extent or fewer bands.")
         raise EnhanceFailed(sentence, traceback.format_exc()) from error
@@ -246,7 +248,8 @@ def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
         if isinstance(plan.source, WebSource):
             read_web_picture(plan.source, plan.grid, plan.bands, folder, tell)
         else:
-            read_window(plan.source, plan.window, plan.bands, folder, tell)
+            with unchanged(plan.source_files):
+                read_window(plan.source, plan.window, plan.bands, folder, tell)
 
 
 def _work(
@@ -356,27 +359,18 @@ def _job_folder() -> Iterator[Path]:
 
 def _publish(*files: Union[StagedReport, StagedBorders, StagedGeotiff]) -> None:
     """Give all files their names, or none. What may replace a file for good comes last."""
-    published = []
+    published: list[Union[StagedReport, StagedBorders, StagedGeotiff]] = []
     try:
         for file in files:
             file.publish()
             published.append(file)
-    except BaseException:
+    except BaseException as error:
+        places = error.places if isinstance(error, NotPutBack) else ()
         for file in reversed(published):
-            file.take_back()
+            try:
+                file.take_back()
+            except NotPutBack as other:
+                places += other.places
+        if places:
+            raise NotPutBack(places) from error
         raise
-
-
-def _sentence(error: OSError, plan: EnhancePlan) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return tr(
-            "The disk is full ({gettempdir} or {parent}); free some space or choose a smaller extent, and try again."
-        ).format(gettempdir=tempfile.gettempdir(), parent=plan.output.parent)
-    where = error.filename2 or error.filename or plan.output
-    if isinstance(error, PermissionError):
-        return tr(
-            "{where} cannot be written; it may be open in a layer or another program, so choose another file name."
-        ).format(where=where)
-    return tr("A file could not be read or written ({where}: {value}); free it and try again.").format(
-        where=where, value=error.strerror or error
-    )

@@ -6,15 +6,23 @@ Error handlers belong to the thread that pushed them and work with the switch in
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Callable
 
 from osgeo import gdal
 
+# What a sentence bears; GDAL may quote a damaged file at length.
+LONGEST_MESSAGE = 300
+
 
 class GdalError(RuntimeError):
-    """GDAL reported a failure; the text is its message."""
+    """GDAL reported a failure; the text is its message, in one line."""
+
+    def __init__(self, message: str) -> None:
+        text = " ".join(message.split())
+        super().__init__(text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…")
 
 
 @contextmanager
@@ -37,7 +45,8 @@ def gdal_failures_raised() -> Iterator[Callable[[], None]]:
 
     gdal.PushErrorHandler(keep)
     try:
-        yield check
+        with _datasets_let_go():
+            yield check
     except RuntimeError as error:
         # With exceptions switched on, the bindings raise by themselves; otherwise a failed call yields None and what
         # follows stumbles over it, which the message explains better.
@@ -48,6 +57,24 @@ def gdal_failures_raised() -> Iterator[Callable[[], None]]:
         if not messages:
             raise
         raise GdalError(messages[0]) from error
+    except SystemError as error:
+        # A message with bytes of a damaged file in it that are no text does not get through the bindings.
+        raise GdalError(messages[0] if messages else "it is damaged") from error
     finally:
         gdal.PopErrorHandler()
     check()
+
+
+@contextmanager
+def _datasets_let_go() -> Iterator[None]:
+    """Close what functions called inside have open when an exception ends them.
+
+    Before GDAL 3.8 a dataset is closed when nothing refers to it any more, and a traceback refers to all of them: their
+    files would stay open, which Windows does not remove, and a dataset that is closed after QGIS has let GDAL go ends
+    the process with a crash.
+    """
+    try:
+        yield
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        raise

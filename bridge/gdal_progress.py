@@ -15,11 +15,12 @@ def gdal_progress(on_fraction: Callable[[float], None]) -> Iterator[GdalCallback
     raised: list[BaseException] = []
 
     def go_on(fraction: float, _message: str, _data: object) -> int:
-        # An exception cannot travel through GDAL, so it waits outside.
+        # An exception cannot travel through GDAL, so it waits outside. Its traceback would keep GDAL's call, and with
+        # it the dataset, which then is not closed before somebody else's work is under way.
         try:
             on_fraction(fraction)
         except BaseException as error:  # noqa: BLE001
-            raised.append(error)
+            raised.append(error.with_traceback(None))
         return 0 if raised else 1
 
     try:
@@ -28,4 +29,7 @@ def gdal_progress(on_fraction: Callable[[float], None]) -> Iterator[GdalCallback
         if not raised:
             raise
     if raised:
-        raise raised[0]
+        first = raised[0]
+        # The exception refers to this frame, and this frame to it.
+        raised.clear()
+        raise first

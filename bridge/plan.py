@@ -9,6 +9,7 @@ from typing import Optional, Union
 from ..engine.grid import Grid, Window
 from ..engine.job import Job, Method
 from .raster_source import BandInfo, Metadata, RasterUri
+from .source_files import SourceFile
 from .web_source import WebSource
 from .words import tr
 
@@ -53,6 +54,7 @@ class EnhancePlan:
         is_extent_clipped: whether the wished-for extent reaches beyond the layer by a pixel or more.
         cautions: sentences on what speaks against enhancing this layer, though nothing forbids it.
         has_layer_overrides: whether the user said otherwise in QGIS than the file does: of nodata, or of the CRS.
+        source_files: what the source was made of when it was checked; nothing of a map server.
     """
 
     source: Union[RasterUri, WebSource]
@@ -74,6 +76,7 @@ class EnhancePlan:
     is_extent_clipped: bool = False
     cautions: tuple[str, ...] = ()
     has_layer_overrides: bool = False
+    source_files: tuple[SourceFile, ...] = ()
 
     @property
     def output_grid(self) -> Grid:

@@ -42,6 +42,7 @@ from .layer_extent import bounds_of, reaches_beyond, window_of
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
 from .raster_source import BandInfo, ExcludedRange, Metadata, RasterInfo, RasterUri, SourceUnreadable, describe
 from .request import EnhanceRequest
+from .source_files import source_files
 from .tile_cache import cache_limit_bytes
 from .web_grid import check_resolution, default_resolution, is_web_layer, web_grid
 from .web_source import PICTURE_TYPES, WEB_BANDS, WebSource
@@ -102,6 +103,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         and reaches_beyond(bounds_of(request.extent, layer, transform_context), layer, raster.grid),
         cautions=_cautions(raster),
         has_layer_overrides=raster.has_layer_overrides,
+        source_files=source_files(raster.files),
     )
     check_room_for(plan)
     return plan

@@ -14,6 +14,8 @@ from typing import IO, Any
 
 # Marks a folder as ours, and is locked as long as its process lives, however that ends.
 LOCK_FILE = "headland-in-use.lock"
+# What is named like that is a person's own, put aside for a moment: a folder that holds some is never swept.
+ASIDE_PREFIX = "old-"
 # Between its making and its locking a folder looks left behind.
 SWEPT_AFTER_S = 60.0
 
@@ -38,8 +40,12 @@ class PrivateFolder:
     def remove(self) -> None:
         """Remove it with all that is in it."""
         # Windows does not remove an open file.
-        self._lock.close()
+        self.leave()
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def leave(self) -> None:
+        """Let it lie as it is."""
+        self._lock.close()
 
 
 def sweep(parent: Path, prefix: str) -> None:
@@ -55,7 +61,13 @@ def _is_left_behind(folder: Path) -> bool:
         state = folder.lstat()
         if not stat.S_ISDIR(state.st_mode) or not _is_ours(state):
             return False
-        return time.time() - state.st_mtime > SWEPT_AFTER_S and _is_unlocked(folder / LOCK_FILE)
+        if time.time() - state.st_mtime <= SWEPT_AFTER_S:
+            return False
+        content = [entry.name for entry in folder.iterdir()]
+        # Without a lock there is nothing in it where a full disk took its making no further.
+        return not content or (
+            _is_unlocked(folder / LOCK_FILE) and not any(name.startswith(ASIDE_PREFIX) for name in content)
+        )
     except OSError:
         return False
 

@@ -121,9 +121,10 @@ class StagedGeotiff:
                 _check(partial, description)
         except GdalError as error:
             raise ResultUnwritable(
-                tr("The result cannot be written to {parent} ({error}); is there room on the disk?").format(
-                    parent=self._path.parent, error=error
-                )
+                tr(
+                    "The result cannot be written to {parent} ({error}); see that there is room on the "
+                    "disk, or choose another folder."
+                ).format(parent=self._path.parent, error=error)
             ) from error
 
     def publish(self) -> None:

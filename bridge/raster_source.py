@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal, gdal_array
 
-from ..engine.array_file import new_array
+from ..engine.array_file import ArrayFile, new_array
 from ..engine.grid import Grid, Window
 from ..engine.job import INPUT_FILE, VALID_FILE
 from .block_cache import small_block_cache
@@ -139,31 +139,34 @@ def describe(uri: RasterUri) -> RasterInfo:
     """
     try:
         with gdal_failures_raised():
-            dataset = _open(uri)
-            geotransform = dataset.GetGeoTransform(can_return_null=True)
-            crs = dataset.GetSpatialRef()
-            return RasterInfo(
-                driver=dataset.GetDriver().ShortName,
-                # QGIS shows a raster without a geotransform with its first row on top of the y axis' negative half.
-                grid=Grid(
-                    tuple(geotransform or (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)),
-                    dataset.RasterXSize,
-                    dataset.RasterYSize,
-                    "" if crs is None else crs.ExportToWkt(["FORMAT=WKT2"]),
-                ),
-                has_geotransform=geotransform is not None,
-                has_ground_control_points=dataset.GetGCPCount() > 0,
-                bands=tuple(_describe_band(dataset, number) for number in range(1, dataset.RasterCount + 1)),
-                files=tuple(Path(file) for file in dataset.GetFileList() or ()),
-                metadata=_metadata(dataset),
-                is_enhanced=dataset.GetMetadataItem(NATURE_ITEM) == NATURE,
-            )
+            return _describe(_open(uri))
     except GdalError as error:
         raise SourceUnreadable(
             tr("{dataset} cannot be opened ({reason}); check that the file is still there.").format(
                 dataset=uri.dataset, reason=_reason(error, uri)
             )
         ) from error
+
+
+def _describe(dataset: gdal.Dataset) -> RasterInfo:
+    geotransform = dataset.GetGeoTransform(can_return_null=True)
+    crs = dataset.GetSpatialRef()
+    return RasterInfo(
+        driver=dataset.GetDriver().ShortName,
+        # QGIS shows a raster without a geotransform with its first row on top of the y axis' negative half.
+        grid=Grid(
+            tuple(geotransform or (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)),
+            dataset.RasterXSize,
+            dataset.RasterYSize,
+            "" if crs is None else crs.ExportToWkt(["FORMAT=WKT2"]),
+        ),
+        has_geotransform=geotransform is not None,
+        has_ground_control_points=dataset.GetGCPCount() > 0,
+        bands=tuple(_describe_band(dataset, number) for number in range(1, dataset.RasterCount + 1)),
+        files=tuple(Path(file) for file in dataset.GetFileList() or ()),
+        metadata=_metadata(dataset),
+        is_enhanced=dataset.GetMetadataItem(NATURE_ITEM) == NATURE,
+    )
 
 
 def read_window(
@@ -187,32 +190,45 @@ def read_window(
     """
     bands = tuple(bands)
     shape = (len(bands), window.height_px, window.width_px)
-    pixels_to = new_array(folder / INPUT_FILE, common_dtype(bands), shape)
-    valid_to = new_array(folder / VALID_FILE, np.dtype(np.bool_), shape)
     try:
         with (
-            pixels_to as pixel_file,
-            valid_to as valid_file,
+            new_array(folder / INPUT_FILE, common_dtype(bands), shape) as pixel_file,
+            new_array(folder / VALID_FILE, np.dtype(np.bool_), shape) as valid_file,
             small_block_cache(),
             gdal_failures_raised() as raise_failure,
         ):
-            dataset = _open(uri)
-            pieces = tuple(_pieces(window, dataset.GetRasterBand(bands[0].number).GetBlockSize(), len(bands)))
-            for number, piece in enumerate(pieces, start=1):
-                row, column = piece.row_px - window.row_px, piece.column_px - window.column_px
-                where = (slice(row, row + piece.height_px), slice(column, column + piece.width_px))
-                for index, band in enumerate(bands):
-                    pixels, valid = _read(dataset.GetRasterBand(band.number), piece, band)
-                    raise_failure()
-                    pixel_file[(index, *where)] = pixels
-                    valid_file[(index, *where)] = valid
-                on_fraction(number / len(pieces))
+
+            def tell(fraction: float) -> None:
+                raise_failure()
+                on_fraction(fraction)
+
+            _copy(_open(uri), window, bands, (pixel_file, valid_file), tell)
     except GdalError as error:
         raise SourceUnreadable(
             tr("{dataset} cannot be read ({reason}); check that the file is whole and still there.").format(
                 dataset=uri.dataset, reason=_reason(error, uri)
             )
         ) from error
+
+
+def _copy(
+    dataset: gdal.Dataset,
+    window: Window,
+    bands: tuple[BandInfo, ...],
+    arrays: tuple[ArrayFile, ArrayFile],
+    on_fraction: Callable[[float], None],
+) -> None:
+    """Copy the window's pixels and valid mask into ``arrays``, piece by piece."""
+    pixel_file, valid_file = arrays
+    pieces = tuple(_pieces(window, dataset.GetRasterBand(bands[0].number).GetBlockSize(), len(bands)))
+    for number, piece in enumerate(pieces, start=1):
+        row, column = piece.row_px - window.row_px, piece.column_px - window.column_px
+        where = (slice(row, row + piece.height_px), slice(column, column + piece.width_px))
+        for index, band in enumerate(bands):
+            pixel_file[(index, *where)], valid_file[(index, *where)] = _read(
+                dataset.GetRasterBand(band.number), piece, band
+            )
+        on_fraction(number / len(pieces))
 
 
 def common_dtype(bands: Iterable[BandInfo]) -> np.dtype[Any]:

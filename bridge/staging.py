@@ -7,9 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .private_folder import PrivateFolder
+from .private_folder import ASIDE_PREFIX, PrivateFolder
 
 STAGING_PREFIX = ".headland-"
+
+
+class NotPutBack(RuntimeError):
+    """Files that were set aside could not come back; the text is one sentence that says where they lie now.
+
+    Attributes:
+        places: "file now lies at place", one for each.
+    """
+
+    def __init__(self, places: tuple[str, ...]) -> None:
+        super().__init__(
+            f"The result could not be written and what was there not be put back: {' and '.join(places)}; move it back "
+            "once the folder can be written to."
+        )
+        self.places = places
 
 
 class Staging:
@@ -26,6 +41,7 @@ class Staging:
         self._folder = PrivateFolder(beside.parent, STAGING_PREFIX)
         self.path = self._folder.path
         self._moves: list[tuple[Path, Path]] = []
+        self._is_to_stay = False
 
     def move(self, source: Path, target: Path) -> None:
         """Move a file whose ``target`` is free."""
@@ -36,14 +52,26 @@ class Staging:
         """Take a file away, if there is one, so that it can come back."""
         # A broken link is something too.
         if os.path.lexists(path):
-            self.move(path, self.path / f"old-{len(self._moves)}")
+            self.move(path, self.path / f"{ASIDE_PREFIX}{len(self._moves)}")
 
     def move_back(self) -> None:
-        """Undo every move, the last one first."""
+        """Undo every move, the last one first.
+
+        Raises:
+            NotPutBack: if a file that was set aside has to stay so; then the folder stays too, for good.
+        """
+        stranded = []
         while self._moves:
-            source, target = self._moves[-1]
-            target.replace(source)
-            self._moves.pop()
+            source, target = self._moves.pop()
+            try:
+                # What was set aside later takes the place even of what could not be taken away from there.
+                target.replace(source)
+            except OSError:
+                if target.parent == self.path:
+                    stranded.append(f"{source} now lies at {target}")
+        if stranded:
+            self._is_to_stay = True
+            raise NotPutBack(tuple(stranded))
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
@@ -55,5 +83,8 @@ class Staging:
             raise
 
     def remove(self) -> None:
-        """Remove the folder with what was not moved out of it, or was set aside."""
-        self._folder.remove()
+        """Remove the folder with what was not moved out of it, or was set aside for good."""
+        if self._is_to_stay:
+            self._folder.leave()
+        else:
+            self._folder.remove()

@@ -124,9 +124,10 @@ def read_web_picture(
         )
     bands = tuple(bands)
     shape = (len(bands), grid.height_px, grid.width_px)
-    pixels_to = new_array(folder / INPUT_FILE, np.dtype(np.uint8), shape)
-    valid_to = new_array(folder / VALID_FILE, np.dtype(np.bool_), shape)
-    with pixels_to as pixel_file, valid_to as valid_file:
+    with (
+        new_array(folder / INPUT_FILE, np.dtype(np.uint8), shape) as pixel_file,
+        new_array(folder / VALID_FILE, np.dtype(np.bool_), shape) as valid_file,
+    ):
         for index, band in enumerate(bands):
             pixel_file[index] = picture[band.number - 1]
             valid_file[index] = valid

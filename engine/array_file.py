@@ -7,6 +7,7 @@ OSError; and on Windows a folder with a mapped file in it cannot be removed.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from io import FileIO
@@ -17,11 +18,15 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from .plain_file import open_plain
+
 Shape = tuple[int, int, int]
 # One band or some, and where given rows and columns, as an array takes them; no steps.
 Index = Union[int, slice]
 Window = Union[Index, tuple[Index, ...]]
 _AXES = 3
+# numpy's for truth values, integers and floats.
+_KINDS = "biuf"
 
 
 class ArrayFile:
@@ -48,7 +53,7 @@ class ArrayFile:
     @property
     def end(self) -> int:
         """How many bytes long the file is, or should be."""
-        return self._start + int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return self._start + math.prod(self.shape) * self.dtype.itemsize
 
     def __len__(self) -> int:
         """Return how many bands there are."""
@@ -128,11 +133,16 @@ def clear(array: Numbers) -> None:
 
 def new_array(path: Path, dtype: np.dtype[Any], shape: Shape) -> ArrayFile:
     """Return the new file ``path``, open for reading and writing, all zeros."""
-    file = path.open("w+b", buffering=0)
     header = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    npy_format.write_array_header_1_0(file, header)
-    array = ArrayFile(file, file.tell(), dtype, shape)
-    array.clear()
+    file = open_plain(path, "w+b")
+    try:
+        npy_format.write_array_header_1_0(file, header)
+        array = ArrayFile(file, file.tell(), dtype, shape)
+        array.clear()
+    except BaseException:
+        # Windows removes no folder with an open file in it.
+        file.close()
+        raise
     return array
 
 
@@ -143,7 +153,7 @@ def open_array(path: Path) -> ArrayFile:
         ValueError: if it is no array of numbers (band, row, column), or not all of it is there.
         OSError: if it cannot be read.
     """
-    file = path.open("rb", buffering=0)
+    file = open_plain(path, "rb")
     try:
         return _opened(file)
     except BaseException:
@@ -153,10 +163,14 @@ def open_array(path: Path) -> ArrayFile:
 
 def _opened(file: FileIO) -> ArrayFile:
     npy_format.read_magic(file)
-    shape, is_fortran, dtype = npy_format.read_array_header_1_0(file)
-    if dtype.hasobject:
-        raise ValueError("an array of objects, where numbers are expected")
-    if len(shape) != _AXES or is_fortran:
+    try:
+        shape, is_fortran, dtype = npy_format.read_array_header_1_0(file)
+    # The header is Python source, which numpy takes apart in several ways that each fail differently.
+    except Exception as error:
+        raise ValueError("a header that is none") from error
+    if dtype.kind not in _KINDS:
+        raise ValueError(f"an array of {dtype}, where numbers are expected")
+    if len(shape) != _AXES or is_fortran or not all(type(length) is int and length >= 0 for length in shape):
         raise ValueError(f"an array of shape {shape}, where (band, row, column) is expected")
     bands, rows, columns = shape
     array = ArrayFile(file, file.tell(), dtype, (bands, rows, columns))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import subprocess
+import subprocess  # nosec B404 # no shell, no words of anybody else's in the command
 import sys
 import threading
 import time
@@ -17,6 +17,7 @@ from typing import IO, Callable, Optional, Union
 from .child_process import CREATION_FLAGS, child_environment
 from .events import Cancelled, Event, Failed, FailureKind, Finished, NotAnEvent, Preview, Progress, Started, decode
 from .job import OUTPUT_FILE
+from .plain_file import open_plain
 
 WORKER_SCRIPT = Path(__file__).with_name("worker.py")
 LOG_FILE = "worker.log"
@@ -223,8 +224,9 @@ def _started_worker(engine_python: Path, job_folder: Path, worker_script: Path) 
         # An isolated Python does not see PYTHONDONTWRITEBYTECODE.
         command.append("-B")
     try:
-        with (job_folder / LOG_FILE).open("wb") as log:
-            process = subprocess.Popen(
+        with open_plain(job_folder / LOG_FILE, "wb") as log:
+            # The engine's own Python on the worker's own file and a folder that was just made.
+            process = subprocess.Popen(  # nosec B603
                 [*command, str(worker_script), str(job_folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -282,9 +284,9 @@ def _with_log(failure: WorkerFailed, job_folder: Path) -> WorkerFailed:
     """Return ``failure`` with the end of what the worker wrote to its standard error added to its details."""
     log_file = job_folder / LOG_FILE
     try:
-        with log_file.open("rb") as log:
+        with open_plain(log_file, "rb") as log:
             log.seek(max(0, log_file.stat().st_size - _LOG_TAIL_BYTES))
-            tail = log.read().decode("utf-8", errors="replace").strip()
+            tail = log.read(_LOG_TAIL_BYTES).decode("utf-8", errors="replace").strip()
     except OSError:
         tail = ""
     return WorkerFailed(failure.kind, failure.message, "\n".join(filter(None, (failure.details, tail))))
@@ -298,5 +300,5 @@ def _signal_name(number: int) -> str:
 
 
 def _pipe(stream: Optional[IO[bytes]]) -> IO[bytes]:
-    assert stream is not None  # noqa: S101, Popen was told to make it
+    assert stream is not None  # noqa: S101, Popen was told to make it # nosec B101
     return stream

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from ..models.card import CardError, ModelCard
+from ..models.card import REMEDY, CardError, ModelCard
 from .bands import band_triples
+from .memory import is_out_of_memory
 from .model_file import fitting_card
-from .progress import OnStep, go_on
+from .progress import BadInput, OnStep, go_on
 from .scene import Tile
 
 # By torch's device: what ONNX Runtime may have for the same hardware. DirectML serves graphics cards that torch
@@ -51,8 +53,9 @@ class OnnxModel:
         # A run in a shape that it has seen would want all of its memory in one piece, beside what is there already;
         # having it so gains no time.
         options.enable_mem_pattern = False
+        content = _checked_bytes(path, card)
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+            session = onnxruntime.InferenceSession(content, options, providers=providers)
         # ONNX Runtime raises what it likes, with no base class of its own.
         except Exception as error:
             raise CardError(f"The model file {path} holds no network that ONNX Runtime can run: {error}") from error
@@ -65,7 +68,7 @@ class OnnxModel:
         return str(self.session.get_providers()[0])
 
     def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the restored triple: (3, H, W) to (3, H, W), any size."""
+        """Return the restored triple: (3, H, W) to (3, H, W), any size. Raises BadInput if the network does not."""
         height, width = image.shape[-2:]
         multiple = self.card.multiple_px
         padding = ((0, 0), (0, -height % multiple), (0, -width % multiple))
@@ -74,9 +77,28 @@ class OnnxModel:
         # Between its runs the network gives back what it took: other stages need it then.
         settings = onnxruntime.RunOptions()
         settings.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        (restored,) = self.session.run(None, {name: np.ascontiguousarray(padded)}, settings)
+        try:
+            (restored,) = self.session.run(None, {name: np.ascontiguousarray(padded)}, settings)
+        # As above. That memory ran out is for the tiles to know, which are halved then.
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise BadInput(f"The network in {self.card.model_file} cannot be run; {REMEDY}.") from error
+        if restored.shape != padded.shape:
+            raise BadInput(f"The network in {self.card.model_file} does not keep the size of an image; {REMEDY}.")
         result: NDArray[np.float32] = restored[0, :, :height, :width]
         return result
+
+
+def _checked_bytes(path: Path, card: ModelCard) -> bytes:
+    """Return the very bytes that the card speaks of, whatever becomes of the file later. Raises CardError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CardError(f"The model file {path} cannot be read ({error.strerror}); {REMEDY}.") from error
+    if hashlib.sha256(content).hexdigest() != card.sha256:
+        raise CardError(f"The model file {path} was changed just now; {REMEDY}.")
+    return content
 
 
 def _check_graph(session: onnxruntime.InferenceSession, card: ModelCard) -> None:

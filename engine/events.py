@@ -85,7 +85,7 @@ def decode(line: str) -> Event:
     """Return the event that ``line`` holds.
 
     Raises:
-        NotAnEvent: if it holds none, or one with missing or unknown fields.
+        NotAnEvent: if it holds none, or one with missing, unknown or senseless fields.
     """
     try:
         content = json.loads(line)
@@ -95,6 +95,23 @@ def decode(line: str) -> Event:
         if event_type is Failed:
             content["kind"] = FailureKind(content["kind"])
         event: Event = event_type(**content)
+        _check(event)
         return event
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    # Brackets within brackets within brackets end in a RecursionError.
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NotAnEvent(f"not an event: {line[:200]!r}") from error
+
+
+def _check(event: Event) -> None:
+    """Raise TypeError or ValueError if a field has another type or range than it says: QGIS relies on them."""
+    for name, value in asdict(event).items():
+        if name == "fraction":
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+                raise ValueError(f"{value!r} is no fraction")
+        elif name in ("versions", "report"):
+            if not isinstance(value, dict):
+                raise TypeError(f"{name} is no object")
+        elif not isinstance(value, str):
+            raise TypeError(f"{name} is no text")
+    if isinstance(event, Started) and not all(isinstance(version, str) for version in event.versions.values()):
+        raise TypeError("a version is no text")

@@ -24,14 +24,20 @@ file                    shape                                        values
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from enum import Enum
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any, Optional
+
+from .plain_file import open_plain
 
 SCHEMA_VERSION = 1
 
 JOB_FILE = "job.json"
+_LONGEST_JOB_BYTES = 1 << 24
+_LONGEST_REASON = 200
 INPUT_FILE = "input.npy"
 VALID_FILE = "valid.npy"
 OUTPUT_FILE = "output.npy"
@@ -130,7 +136,7 @@ class Job:
         if not self.band_names:
             raise JobError("The job names no band; it needs at least one.")
         if not all(0 <= band < len(self.band_names) for band in self.preview_bands):
-            raise JobError(f"The preview is to show the bands {self.preview_bands} of {len(self.band_names)}.")
+            raise JobError(f"The preview is to show other bands than the {len(self.band_names)} that there are.")
         if self.keeps_dip and self.method is not Method.CHAIN:
             raise JobError(f"The method {self.method.value} has no picture of Deep Image Prior beside its result.")
         if self.maps_confidence and self.method not in CONFIDENCE_METHODS:
@@ -139,6 +145,8 @@ class Job:
             raise JobError(f"The seed is {self.seed}; it must lie between 0 and {LARGEST_SEED}.")
         if self.cache_limit_bytes < 0:
             raise JobError(f"The cache is limited to {self.cache_limit_bytes} bytes; it must be 0 or more.")
+        if self.pixel_size_m is not None and not all(0.0 < size < math.inf for size in self.pixel_size_m):
+            raise JobError(f"A pixel measures {self.pixel_size_m} m; both sides must be more than 0.")
         if self.sensor is Sensor.CUSTOM and self.mtf_at_nyquist is None:
             raise JobError("A custom sensor needs its MTF at Nyquist.")
         if self.mtf_at_nyquist is not None and not SMALLEST_MTF <= self.mtf_at_nyquist <= LARGEST_MTF:
@@ -149,7 +157,8 @@ class Job:
     def save(self, folder: Path) -> None:
         """Write ``job.json`` into ``folder``, which must exist."""
         content = {"schema_version": SCHEMA_VERSION, **asdict(self)}
-        (folder / JOB_FILE).write_text(json.dumps(content, indent=2), encoding="utf-8")
+        with BufferedWriter(open_plain(folder / JOB_FILE, "wb")) as file:
+            file.write(json.dumps(content, indent=2).encode("utf-8"))
 
     @classmethod
     def load(cls, folder: Path) -> Job:
@@ -159,21 +168,27 @@ class Job:
             JobError: if the file is missing, is not JSON, has another schema version or a value out of range.
         """
         try:
-            content = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise JobError(f"The job file {folder / JOB_FILE} cannot be read: {error}") from error
+            with open_plain(folder / JOB_FILE, "rb") as file:
+                # What is longer is no job, and cut short no JSON.
+                content = json.loads(file.read(_LONGEST_JOB_BYTES).decode("utf-8"))
+        # Brackets within brackets within brackets end in a RecursionError.
+        except (OSError, ValueError, RecursionError) as error:
+            raise JobError(f"The job file {folder / JOB_FILE} cannot be read ({in_one_line(error)}).") from error
         if not isinstance(content, dict) or content.pop("schema_version", None) != SCHEMA_VERSION:
             raise JobError(
-                f"The job file is not of schema version {SCHEMA_VERSION}; was it written by another Headland?"
+                f"The job file is not of schema version {SCHEMA_VERSION}, so it is another Headland’s; restart QGIS."
             )
         try:
             return cls._from_json(content)
-        except (LookupError, TypeError, ValueError) as error:
-            raise JobError(f"The job file has a wrong entry: {error}") from error
+        except JobError:
+            raise
+        except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise JobError(f"The job file has a wrong entry ({in_one_line(error)}).") from error
 
     @classmethod
     def _from_json(cls, content: dict[str, Any]) -> Job:
         pixel_size = content.pop("pixel_size_m")
+        _check_types(content)
         return cls(
             method=Method(content.pop("method")),
             preset=Preset(content.pop("preset")),
@@ -184,3 +199,23 @@ class Job:
             pixel_size_m=None if pixel_size is None else (float(pixel_size[0]), float(pixel_size[1])),
             **content,
         )
+
+
+def in_one_line(error: Exception) -> str:
+    """Return what ``error`` says, short enough for a sentence: it may quote a damaged file at length."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
+
+
+def _check_types(content: dict[str, Any]) -> None:
+    """Raise TypeError for an entry of another type than the job's: one that looks right may fail only hours later."""
+    for name in ("scale", "seed", "cache_limit_bytes"):
+        if type(content.get(name, 0)) is not int:
+            raise TypeError(f"{name} is no whole number")
+    for name in ("model", "cache_folder"):
+        if not isinstance(content.get(name), (str, type(None))):
+            raise TypeError(f"{name} is no path")
+    for name, kind in (("band_names", str), ("preview_bands", int)):
+        values = content.get(name, [])
+        if not isinstance(values, list) or not all(type(value) is kind for value in values):
+            raise TypeError(f"{name} is no list of the right kind")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .events import Cancelled, Event, Failed, FailureKind, Finished, Progress, Started, encode
 from .events import Preview as PreviewWritten
-from .job import CONFIDENCE_FILE, DIP_FILE, INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError
+from .job import CONFIDENCE_FILE, DIP_FILE, INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError, in_one_line
 from .memory import is_out_of_memory
 from .progress import BadInput
 from .progress import Cancelled as JobCancelled
@@ -198,7 +198,7 @@ def _open_array(file: Path) -> ArrayFile:
     try:
         return open_array(file)
     except (OSError, ValueError, EOFError) as error:
-        raise JobError(f"{file.name} cannot be read: {error}") from error
+        raise JobError(f"The job's {file.name} cannot be read ({in_one_line(error)}).") from error
 
 
 def _write_outputs(
@@ -248,6 +248,12 @@ def _failure(error: Exception) -> Failed:
         return Failed(FailureKind.ENVIRONMENT_BROKEN, message, details)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = "The disk of the temporary folder is full; free some space or choose a smaller extent, and try again."
+        return Failed(FailureKind.BAD_INPUT, message, details)
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        message = (
+            "The disk of the temporary folder takes no file as large as the result; choose a smaller extent or fewer "
+            "bands, or set another temporary folder."
+        )
         return Failed(FailureKind.BAD_INPUT, message, details)
     if isinstance(error, JobError):
         return Failed(FailureKind.BAD_INPUT, str(error), details)

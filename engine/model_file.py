@@ -5,10 +5,12 @@ QGIS asks before any work starts, the worker once more before it opens the file;
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Optional
 
-from ..models.card import CardError, ModelCard
+from ..models.card import REMEDY, CardError, ModelCard
+from ..models.onnx_graph import NotPlain, check_plain
 from .bands import TRIPLE
 
 __all__ = ["SHIPPED_MODEL", "CardError", "fitting_card", "model_file"]
@@ -27,8 +29,8 @@ def fitting_card(path: Path, scale: int) -> ModelCard:
     """Return the card of the ONNX file, whose SHA-256 is checked.
 
     Raises:
-        CardError: if card or file is missing or damaged, they do not belong together, or the network was not made for
-            band triples, enlarged by ``scale``, in the scene's levels.
+        CardError: if card or file is missing or damaged, they do not belong together, the network was not made for
+            band triples, enlarged by ``scale``, in the scene's levels, or the file is more than a plain network.
     """
     card = ModelCard.load(path)
     if scale not in card.scales:
@@ -44,4 +46,15 @@ def fitting_card(path: Path, scale: int) -> ModelCard:
             f"The model {card.name} takes values from {low} to {high}, not {LOW_LEVEL} to {HIGH_LEVEL}; choose another "
             "model."
         )
+    state = path.stat()
+    _check_plain(path, state.st_mtime_ns, state.st_size)
     return card
+
+
+@lru_cache(maxsize=8)
+def _check_plain(path: Path, _mtime_ns: int, _size: int) -> None:
+    """Raise CardError if the file is more than a network; looked at once as long as it does not change."""
+    try:
+        check_plain(path.read_bytes())
+    except NotPlain as error:
+        raise CardError(f"The model file {path} is not used because {error}; {REMEDY}.") from error

@@ -20,6 +20,7 @@ from .anchor import anchor
 from .forward_model import ForwardModel
 from .job import PREVIEW_FILE
 from .memory import is_out_of_memory
+from .plain_file import open_plain
 from .progress import OnStep
 from .scene import Scene
 from .tiling import TileWindow
@@ -110,7 +111,8 @@ class Preview:
             return
         partial = self._folder / PARTIAL_PREVIEW_FILE
         try:
-            np.save(partial, self._image)
+            with open_plain(partial, "wb") as file:
+                np.save(file, self._image)
             partial.replace(self._folder / PREVIEW_FILE)
         except OSError:
             # On Windows QGIS may just be reading; a full disk is for the result to tell of.

@@ -39,8 +39,8 @@ _PARTIAL_PREFIX, _PARTIAL_SUFFIX = "unfinished-", ".partial"
 _LEFT_AFTER_S = 3600.0
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _CHUNK_BYTES = 1 << 20
-# Binary, a link not followed, not handed on to children: what the system knows of it.
-_READ_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_CLOEXEC"))
+# Binary, a link not followed, a pipe not waited for, not handed on to children: what the system knows of it.
+_READ_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
 
 
 def tile_folder() -> Path:
@@ -75,10 +75,11 @@ class TileStore:
                 file.unlink()
                 return None
             self._used.add(file.name)
-            # Access times are often not kept.
-            os.utime(file)
         except OSError:
             return None
+        # Access times are often not kept. A cache that can be read and not written is a cache still.
+        with suppress(OSError):
+            os.utime(file)
         return array
 
     def write(self, key: str, array: NDArray[Any], spared_bytes: int) -> bool:

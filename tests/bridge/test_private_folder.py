@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headland.bridge.private_folder import LOCK_FILE, SWEPT_AFTER_S, PrivateFolder, sweep
+from headland.bridge.private_folder import ASIDE_PREFIX, LOCK_FILE, SWEPT_AFTER_S, PrivateFolder, sweep
 
 PREFIX = "work-"
 LONG_ENOUGH_S = SWEPT_AFTER_S + 60
@@ -35,6 +35,31 @@ def test_it_is_for_this_user_only_and_gone_afterwards(folder: Path) -> None:
     assert stat.S_IMODE(private.path.stat().st_mode) == 0o700
     private.remove()
     assert list(folder.iterdir()) == []
+
+
+def test_nobody_can_guess_its_name(folder: Path) -> None:
+    folders = [PrivateFolder(folder, PREFIX) for _ in range(50)]
+    names = {private.path.name for private in folders}
+    assert len(names) == len(folders)
+    assert all(len(name) - len(PREFIX) >= 8 for name in names)
+    for private in folders:
+        private.remove()
+
+
+def test_what_a_person_had_before_and_could_not_be_put_back_is_never_swept(folder: Path) -> None:
+    left = left_behind(folder)
+    (left / f"{ASIDE_PREFIX}0").write_text("mine")
+    make_old(left)
+    sweep(folder, PREFIX)
+    assert (left / f"{ASIDE_PREFIX}0").read_text() == "mine"
+
+
+def test_a_folder_that_a_full_disk_left_empty_is_removed(folder: Path) -> None:
+    left = folder / f"{PREFIX}empty"
+    left.mkdir(mode=0o700)
+    make_old(left)
+    sweep(folder, PREFIX)
+    assert not left.exists()
 
 
 def test_what_a_process_left_that_is_gone_is_removed_unless_it_may_be_new(folder: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from headland.tests.support.fixtures import (  # noqa: F401
+    fake_engine,
     folder,
     job_folders,
     make_layer,
     make_raster,
     project,
     scene,
+    use_engine,
     web,
 )

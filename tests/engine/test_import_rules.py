@@ -39,6 +39,7 @@ QGIS_SIDE_ENGINE = {
     "grid",
     "job",
     "model_file",
+    "plain_file",
     "sensors",
     "tile_store",
     "tiling",

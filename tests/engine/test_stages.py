@@ -277,7 +277,7 @@ def test_a_model_of_ones_own_takes_the_place_of_the_shipped_one(watch: Watch, tm
 @pytest.mark.parametrize(
     ("graph", "words"),
     [
-        (None, "no network that ONNX Runtime can run"),
+        (None, "is not used because it is damaged"),
         (negation(["batch", 4, "rows", "columns"]), "one image of 3 bands as its card says"),
         (negation(["batch", 3, 64, 64]), "one image of 3 bands as its card says"),
         (negation(["batch", 3, "rows", "columns"], copies=2), "one image of 3 bands as its card says"),

@@ -81,6 +81,12 @@ def test_a_card_reads_back_as_it_was_written(model_file: Path) -> None:
     assert card.value_range == (0.0, 1.0)
     assert card.figures == {"steps": 10}
     assert card.model_file == model_file
+    assert card.sha256 == file_sha256(model_file)
+
+
+def test_a_checksum_may_be_written_in_one_piece(model_file: Path) -> None:
+    change(model_file, sha256=file_sha256(model_file).upper())
+    assert ModelCard.load(model_file).sha256 == file_sha256(model_file)
 
 
 def test_a_damaged_model_file_is_named(model_file: Path) -> None:
