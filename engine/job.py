@@ -137,10 +137,7 @@ class Job:
             raise JobError("The job names no band; it needs at least one.")
         if not all(0 <= band < len(self.band_names) for band in self.preview_bands):
             raise JobError(f"The preview is to show other bands than the {len(self.band_names)} that there are.")
-        if self.keeps_dip and self.method is not Method.CHAIN:
-            raise JobError(f"The method {self.method.value} has no picture of Deep Image Prior beside its result.")
-        if self.maps_confidence and self.method not in CONFIDENCE_METHODS:
-            raise JobError(f"How far off it may be is not known of the method {self.method.value}.")
+        self._check_extras()
         if not 0 <= self.seed <= LARGEST_SEED:
             raise JobError(f"The seed is {self.seed}; it must lie between 0 and {LARGEST_SEED}.")
         if self.cache_limit_bytes < 0:
@@ -153,6 +150,13 @@ class Job:
             raise JobError(
                 f"The MTF at Nyquist is {self.mtf_at_nyquist}; it must lie between {SMALLEST_MTF} and {LARGEST_MTF}."
             )
+
+    def _check_extras(self) -> None:
+        """Refuse what the method cannot give beside its result."""
+        if self.keeps_dip and self.method is not Method.CHAIN:
+            raise JobError(f"The method {self.method.value} has no picture of Deep Image Prior beside its result.")
+        if self.maps_confidence and self.method not in CONFIDENCE_METHODS:
+            raise JobError(f"How far off it may be is not known of the method {self.method.value}.")
 
     def save(self, folder: Path) -> None:
         """Write ``job.json`` into ``folder``, which must exist."""
@@ -212,6 +216,9 @@ def _check_types(content: dict[str, Any]) -> None:
     for name in ("scale", "seed", "cache_limit_bytes"):
         if type(content.get(name, 0)) is not int:
             raise TypeError(f"{name} is no whole number")
+    for name in ("traces_borders", "keeps_dip", "maps_confidence"):
+        if type(content.get(name, False)) is not bool:
+            raise TypeError(f"{name} is neither true nor false")
     for name in ("model", "cache_folder"):
         if not isinstance(content.get(name), (str, type(None))):
             raise TypeError(f"{name} is no path")
