@@ -100,7 +100,11 @@ def make_plan(wishes: Wishes) -> SetUpPlan:
         raise EnvironmentProblem(f"There are no wheels in {wheels}; prepare the folder with make wheelhouse.")
     python = find_python(wishes.python)
     sources = replace(wishes.sources, torch_index=named_torch_index(wishes.sources.torch_index))
-    choice = choose_packages(python, wishes.build, sources)
+    if is_ready(folder) and not wishes.is_anew:
+        # It stands, so nothing is fetched, and what could be has no say.
+        choice = choose_lock(python, wishes.build, graphics_cards())
+    else:
+        choice = choose_packages(python, wishes.build, sources)
     return SetUpPlan(
         folder, python, choice.lock, choice.reason, sources, wishes.is_anew, is_for_processor=choice.is_for_processor
     )

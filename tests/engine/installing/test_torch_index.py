@@ -18,6 +18,7 @@ from headland.engine.installing.plan import SetUpPlan, Wishes, choose_packages, 
 from headland.engine.installing.proof import Proof
 from headland.engine.installing.pythons import Python, find_python
 from headland.engine.installing.torch_index import TORCH_INDEX_VARIABLE, named_torch_index
+from headland.tests.support.engines import make_fake_engine
 
 RTX = GraphicsCard("NVIDIA RTX A2000", "580.82.07", 6138, (8, 6))
 PYTHON = Path(sys.executable)
@@ -93,6 +94,18 @@ def test_what_cannot_be_had_without_an_index_is_refused_with_what_to_name(
     cards.append(RTX)
     with pytest.raises(EnvironmentProblem, match=f"build for {what} is not on the usual index; name an index"):
         choose_packages(python(*computer), wish, Sources())
+
+
+def test_an_engine_that_stands_needs_no_index(
+    cards: list[GraphicsCard], engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "find_python", lambda _wish: python("linux", "aarch64"))
+    with pytest.raises(EnvironmentProblem, match="not on the usual index"):
+        make_plan(Wishes())
+    make_fake_engine(engine)
+    assert make_plan(Wishes()).is_done
+    with pytest.raises(EnvironmentProblem, match="not on the usual index"):
+        make_plan(Wishes(is_anew=True))
 
 
 @pytest.mark.parametrize(
