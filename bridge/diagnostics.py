@@ -20,6 +20,7 @@ from ..engine.environment import EnvironmentMissing, cache_folder, engine_python
 from ..engine.installing.folders import other_engines
 from ..engine.installing.graphics import graphics_cards
 from ..engine.installing.network import hide_secrets
+from ..engine.installing.torch_index import TORCH_INDEX_VARIABLE
 from .engine_setup import engine_state, log_file
 from .failure_log import kept_failures
 from .version import headland_version
@@ -69,6 +70,9 @@ def _lines() -> Iterator[str]:
     for name in _VARIABLES:
         if os.environ.get(name):
             yield f"{name}={os.environ[name]}"
+    if os.environ.get(TORCH_INDEX_VARIABLE):
+        # Its path may be a password.
+        yield f"{TORCH_INDEX_VARIABLE} is given"
     yield ""
     yield "Last failures:"
     for failure in kept_failures():

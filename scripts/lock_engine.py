@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "engine" / "locks"
 TORCH_WHEELS = Path(__file__).with_name("torch_wheels.json")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-# With torch from PyTorch's own index, these come along or are not needed.
+# With torch of a build that the usual index lacks, these come along or are not needed.
 OF_TORCH_FOR_CUDA = ("torch", "triton", "nvidia-", "cuda-")
 # The largest that a wheel may ask of a Linux: what torch asks itself.
 NEWEST_GLIBC = 28

@@ -8,7 +8,7 @@ from typing import Optional
 
 from qgis.gui import QgsCollapsibleGroupBox, QgsFileWidget
 from qgis.PyQt.QtCore import Qt, pyqtSignal
-from qgis.PyQt.QtWidgets import QFormLayout, QSizePolicy, QWidget
+from qgis.PyQt.QtWidgets import QFormLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
 from ..bridge.words import tr
 from ..engine.installing.locks import Build
@@ -28,7 +28,7 @@ class Source(Enum):
 
 
 class SetUpOptions(QgsCollapsibleGroupBox):
-    """Source, Python, build; folded away."""
+    """Source, Python, build, index of PyTorch's builds; folded away."""
 
     changed = pyqtSignal()
 
@@ -57,7 +57,10 @@ class SetUpOptions(QgsCollapsibleGroupBox):
                 Choice(Build.CUDA, tr("NVIDIA graphics card"), tr("A download of gigabytes.")),
             )
         )
+        self.torch_index_box = QLineEdit()
+        self.torch_index_box.setPlaceholderText(tr("The usual index"))
         self._lay_out()
+        self.torch_index_box.textChanged.connect(self.changed)
         for box in (self.wheels_box, self.environment_box, self.python_box):
             box.fileChanged.connect(self.changed)
         for box in (self.source_box, self.build_box):
@@ -75,7 +78,10 @@ class SetUpOptions(QgsCollapsibleGroupBox):
         return Wishes(
             python=_path(self.python_box),
             build=Build(self.build_box.chosen.value),
-            sources=Sources(wheels=wheels),
+            sources=Sources(
+                wheels=wheels,
+                torch_index=self.torch_index_box.text().strip() or None if source is Source.DOWNLOAD else None,
+            ),
             own_environment=own_environment,
             is_anew=is_anew,
         )
@@ -94,12 +100,24 @@ class SetUpOptions(QgsCollapsibleGroupBox):
             ),
             (tr("&Python"), self.python_box, tr("The Python to make the engine with; empty for a suitable one")),
             (tr("&Build"), self.build_box, tr("What the engine is to compute on")),
+            (
+                tr("&Index of PyTorch’s builds"),
+                self.torch_index_box,
+                tr("For builds of PyTorch that the usual index lacks; PyTorch’s own pages name it; empty is fine"),
+            ),
         )
         for label, widget, tip in rows:
             widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             widget.setToolTip(tip)
             widget.setAccessibleName(label.replace("&", ""))
-            form.addRow(label, widget)
+            if widget is self.torch_index_box:
+                # Beside so long a name nothing would be left of the fields in a narrow window.
+                above = QLabel(label)
+                above.setBuddy(widget)
+                form.addRow(above)
+                form.addRow(widget)
+            else:
+                form.addRow(label, widget)
         form.setAlignment(Qt.AlignmentFlag.AlignTop)
 
     def _on_chosen(self) -> None:
@@ -108,6 +126,7 @@ class SetUpOptions(QgsCollapsibleGroupBox):
         self.environment_box.setEnabled(source is Source.INSTALLED)
         self.python_box.setEnabled(source is not Source.INSTALLED)
         self.build_box.setEnabled(source is not Source.INSTALLED)
+        self.torch_index_box.setEnabled(source is Source.DOWNLOAD)
         self.changed.emit()
 
 

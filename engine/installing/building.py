@@ -91,7 +91,12 @@ def _set_up_anew(plan: SetUpPlan, listener: Listener) -> None:
         else:
             _make_environment(plan, new, listener)
             proof = _prove(python_of(new), listener)
-            state = {"lock": plan.lock.name, "lock_sha256": plan.lock.sha256}
+            state = {
+                "lock": plan.lock.name,
+                "lock_sha256": plan.lock.sha256,
+                # Not which: a password may be in it, and this goes into bug reports.
+                "torch_index_given": "yes" if plan.sources.torch_index else "no",
+            }
         note = _note(plan, proof)
         listener.on_line(note)
         state = {
@@ -196,7 +201,8 @@ def _prove(python: Path, listener: Listener) -> Proof:
 
 def _note(plan: SetUpPlan, proof: Proof) -> str:
     """Return one sentence on what the engine computes on, and why it is not what was expected, if it is not."""
-    if plan.lock is not None and plan.lock.build is Build.CUDA and not proof.is_on_graphics:
+    is_for_graphics = plan.lock is not None and plan.lock.build is Build.CUDA and not plan.is_for_processor
+    if is_for_graphics and not proof.is_on_graphics:
         return (
             f"The graphics card could not be used after all, so it computes on the processor ({proof.device}); an "
             f"update of "

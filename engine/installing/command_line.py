@@ -12,13 +12,13 @@ from typing import Optional
 from ..environment import LOCATION_VARIABLE, EnvironmentProblem, engine_python, location
 from .building import Listener, set_up
 from .folders import other_engines, uninstall
-from .graphics import graphics_cards
-from .locks import LOCKS, Build, choose_lock, lock_named
-from .pip_install import Computer, Run, Sources, download
-from .plan import Wishes, make_plan
+from .locks import LOCKS, Build, Lock, lock_named
+from .pip_install import Computer, Run, Sources, download, is_torch_out_of_reach
+from .plan import Wishes, choose_packages, make_plan
 from .proof import prove
-from .pythons import find_python
+from .pythons import Python, find_python
 from .running import SetUpCancelled
+from .torch_index import TORCH_INDEX_VARIABLE, named_torch_index, why_index_is_needed
 
 
 def main(arguments: Optional[list[str]] = None) -> int:
@@ -67,6 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     wheelhouse.add_argument("--python-version", help="of their Python, such as 3.12 (default: this one's)")
     wheelhouse.add_argument("--machine", help="their processor, if it is not the usual one: aarch64")
+    for command in (build, wheelhouse):
+        command.add_argument(
+            "--torch-index",
+            metavar="URL",
+            help="an index of PyTorch's builds, for those that the usual one lacks; PyTorch's own pages name it "
+            f"(default: ${TORCH_INDEX_VARIABLE}, where a password is better kept)",
+        )
     for command in commands.choices.values():
         command.add_argument("--folder", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
@@ -82,7 +89,9 @@ def _build(wishes: argparse.Namespace) -> None:
         Wishes(
             python=wishes.python,
             build=wishes.build,
-            sources=Sources(wheels=wishes.wheels.expanduser().absolute() if wishes.wheels else None),
+            sources=Sources(
+                wheels=wishes.wheels.expanduser().absolute() if wishes.wheels else None, torch_index=wishes.torch_index
+            ),
             own_environment=wishes.use_python,
             is_anew=wishes.anew,
         )
@@ -116,15 +125,27 @@ def _uninstall(wishes: argparse.Namespace) -> None:
 
 def _wheelhouse(wishes: argparse.Namespace) -> None:
     python = find_python()
-    lock = lock_named(wishes.lock) if wishes.lock else choose_lock(python, Build.AUTO, graphics_cards()).lock
+    sources = Sources(torch_index=named_torch_index(wishes.torch_index))
+    lock = _wheelhouse_lock(wishes.lock, python, sources)
     machine = wishes.machine or (python.machine if wishes.lock is None else lock.machines[0])
     computer = Computer(wishes.python_version or python.minor_version, machine)
     folder = wishes.wheels.expanduser().absolute()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="wheelhouse-", dir=folder) as temporary:
         run = Run(_say, lambda: False, Path(temporary), Path(temporary))
-        download(python.path, lock, computer, folder, Sources(), run)
+        download(python.path, lock, computer, folder, sources, run)
     _say(f"{folder} holds all of {lock.name} for Python {computer.python_version}.")
+
+
+def _wheelhouse_lock(name: Optional[str], python: Python, sources: Sources) -> Lock:
+    if name is None:
+        choice = choose_packages(python, Build.AUTO, sources)
+        _say(choice.reason)
+        return choice.lock
+    lock = lock_named(name)
+    if is_torch_out_of_reach(lock, python.path, sources):
+        raise EnvironmentProblem(why_index_is_needed(lock))
+    return lock
 
 
 _COMMANDS = {

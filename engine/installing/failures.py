@@ -98,7 +98,7 @@ KNOWN_FAILURES = (
         r"No matching distribution|Could not find a version|is not a supported wheel on this platform|"
         r"Ignored the following versions that require a different python",
         "the index or folder has no package for this system and Python, so try another Python, or check the folder of "
-        "wheels",
+        "wheels or the index of PyTorch’s builds",
     ),
     _known(
         "ensurepip",

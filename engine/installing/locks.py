@@ -1,7 +1,7 @@
 """Which packages a computer gets: the lock for its system, processor and graphics card, with every file's SHA-256.
 
-``engine/locks/NAME.txt`` is pip's own format. Where torch is to come from PyTorch's own index it has a file of its own,
-``NAME-torch.txt``: so nothing but torch is ever taken from there.
+``engine/locks/NAME.txt`` is pip's own format. Where the usual index lacks this build of torch it has a file of its own,
+``NAME-torch.txt``: so nothing but torch is ever taken from an index of PyTorch's builds.
 """
 
 from __future__ import annotations
@@ -27,9 +27,6 @@ _MARKER = re.compile(r'python_version == "([\d.]+)"')
 _UNPACKED_TIMES = 4
 _UNPACKED_TIMES_CUDA = 2.5
 
-# The two builds of torch that the usual index lacks. Used only where pip has been given no index of its own.
-_PYTORCH_INDEX = "https://download.pytorch.org/whl"
-
 
 class Build(str, Enum):
     """What the engine is to compute on; ``auto`` takes the graphics card where there is one that works."""
@@ -48,7 +45,7 @@ class Lock:
         build: what it computes on.
         platform: as sys.platform.
         machines: processors, as platform.machine() names them in lower case.
-        torch_index: where its torch is, None if it is where all the rest is.
+        is_torch_apart: whether the usual index lacks its torch.
         oldest_python: the first that there are wheels for.
         folder: where its files are.
     """
@@ -57,14 +54,14 @@ class Lock:
     build: Build
     platform: str
     machines: tuple[str, ...]
-    torch_index: Optional[str] = None
+    is_torch_apart: bool = False
     oldest_python: tuple[int, int] = OLDEST_PYTHON
     folder: Path = LOCKS_FOLDER
 
     @property
     def torch_file(self) -> Optional[Path]:
         """The file of torch alone, None if it is in ``file``."""
-        return None if self.torch_index is None else self.folder / f"{self.name}-torch.txt"
+        return self.folder / f"{self.name}-torch.txt" if self.is_torch_apart else None
 
     @property
     def file(self) -> Path:
@@ -107,20 +104,25 @@ class Lock:
 
 
 LOCKS = (
-    Lock("linux-cpu", Build.CPU, "linux", ("x86_64", "aarch64"), torch_index=f"{_PYTORCH_INDEX}/cpu"),
+    Lock("linux-cpu", Build.CPU, "linux", ("x86_64", "aarch64"), is_torch_apart=True),
     Lock("linux-cuda", Build.CUDA, "linux", ("x86_64",)),
     Lock("windows-cpu", Build.CPU, "win32", ("amd64",)),
-    Lock("windows-cuda", Build.CUDA, "win32", ("amd64",), f"{_PYTORCH_INDEX}/cu130", oldest_python=(3, 12)),
+    Lock("windows-cuda", Build.CUDA, "win32", ("amd64",), is_torch_apart=True, oldest_python=(3, 12)),
     Lock("macos", Build.CPU, "darwin", ("arm64",)),
 )
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A lock, and one sentence on what it will compute on and why."""
+    """A lock, and one sentence on what it will compute on and why.
+
+    Attributes:
+        is_for_processor: whether it is CUDA's build only because that computes on the processor as well.
+    """
 
     lock: Lock
     reason: str
+    is_for_processor: bool = False
 
 
 def choose_lock(python: Python, wish: Build, cards: Sequence[GraphicsCard]) -> Choice:

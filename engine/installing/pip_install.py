@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable, Optional
 
-from ..environment import EnvironmentProblem
+from ..environment import EnvironmentProblem, python_of
 from .failures import explain, recognise
 from .locks import Lock, lines_for
 from .network import Network, has_own_certificates, has_own_sources
 from .running import run_module
+from .torch_index import secrets_of
 
 _RETRIES = "8"
 _TIMEOUT_S = "60"
@@ -28,10 +30,22 @@ _PIP_TRIES_AGAIN = "WARNING: Retrying"
 
 @dataclass(frozen=True)
 class Sources:
-    """Where packages come from. ``wheels`` is a folder that holds all of them; then no network is used."""
+    """Where packages come from.
+
+    Attributes:
+        network: how they are reached.
+        wheels: a folder that holds all of them; then no network is used.
+        torch_index: an index of PyTorch's builds, for those that the usual one lacks; a password may be in its address.
+    """
 
     network: Network = field(default_factory=Network)
     wheels: Optional[Path] = None
+    torch_index: Optional[str] = field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may show."""
+        return (*self.network.secrets, *secrets_of(self.torch_index))
 
 
 @dataclass(frozen=True)
@@ -63,9 +77,9 @@ def install(python: Path, lock: Lock, sources: Sources, run: Run) -> None:
         _pip(python, ["install", *_common(run), *offline, *_requirements(lock.files)], sources, run)
         return
     command = ["install", *_common(run), *_network(python, run), "--no-warn-script-location"]
-    configuration, sources = _as_pip_was_told(python, sources, run)
-    for index, files in _indexes(lock, lock.files, configuration):
-        _pip(python, [*command, *index, *_requirements(files)], sources, run)
+    sources = _as_pip_was_told(python, sources, run)
+    for index, files in _indexes(lock, lock.files, sources):
+        _pip(python, [*command, *_requirements(files)], sources, run, index=index)
 
 
 def download(python: Path, lock: Lock, computer: Computer, folder: Path, sources: Sources, run: Run) -> None:
@@ -90,27 +104,48 @@ def download(python: Path, lock: Lock, computer: Computer, folder: Path, sources
         *tags,
     ]
     command += ["--python-version", computer.python_version]
-    configuration, sources = _as_pip_was_told(python, sources, run)
-    for index, these in _indexes(lock, files, configuration):
-        _pip(python, [*command, *index, *_requirements(these)], sources, run)
+    sources = _as_pip_was_told(python, sources, run)
+    for index, these in _indexes(lock, files, sources):
+        _pip(python, [*command, *_requirements(these)], sources, run, index=index)
 
 
-def _as_pip_was_told(python: Path, sources: Sources, run: Run) -> tuple[str, Sources]:
-    """Return pip's configuration, and the sources without what would overrule it."""
-    # Asked without what is set here: pip counts variables as part of its configuration.
-    configuration = "\n".join(_pip(python, ["config", "list"], Sources(), run, is_quiet=True))
-    if has_own_certificates(configuration):
-        sources = replace(sources, network=replace(sources.network, certificates=None))
-    return configuration, sources
+def is_torch_out_of_reach(lock: Lock, python: Path, sources: Sources) -> bool:
+    """Whether the usual index lacks the torch of ``lock``, and nobody has said where else packages are.
 
-
-def _indexes(lock: Lock, files: Sequence[Path], configuration: str) -> list[tuple[list[str], Sequence[Path]]]:
-    """Return for each call of pip where from, as its arguments, and what."""
-    if lock.torch_index is None:
-        return [([], files)]
+    Raises:
+        EnvironmentProblem: if ``python`` cannot run pip at all.
+    """
+    if not lock.is_torch_apart or sources.wheels is not None or sources.torch_index is not None:
+        return False
     # Whoever has told pip where packages come from wants no others, and has a network where those are what there is.
-    of_torch = [] if has_own_sources(configuration) else ["--index-url", lock.torch_index]
-    return [(of_torch, files[:1]), ([], files[1:])]
+    with tempfile.TemporaryDirectory(prefix="headland-pip-") as temporary:
+        run = Run(lambda _line: None, lambda: False, Path(temporary), Path(temporary))
+        try:
+            return not has_own_sources(_configuration(python, run))
+        except EnvironmentProblem:
+            # Debian's Python has pip in its environments alone.
+            environment = Path(temporary) / "environment"
+            run_module(python, ["venv", str(environment)], f"{python} could not make a virtual environment")
+            return not has_own_sources(_configuration(python_of(environment), run))
+
+
+def _configuration(python: Path, run: Run) -> str:
+    """Return what pip was told, asked without what is set here: pip counts variables as part of it."""
+    return "\n".join(_pip(python, ["config", "list"], Sources(), run, is_quiet=True))
+
+
+def _as_pip_was_told(python: Path, sources: Sources, run: Run) -> Sources:
+    """Return the sources without what would overrule pip's configuration."""
+    if has_own_certificates(_configuration(python, run)):
+        return replace(sources, network=replace(sources.network, certificates=None))
+    return sources
+
+
+def _indexes(lock: Lock, files: Sequence[Path], sources: Sources) -> list[tuple[Optional[str], Sequence[Path]]]:
+    """Return for each call of pip which index goes before what pip was told, and what to take."""
+    if not lock.is_torch_apart or sources.torch_index is None:
+        return [(None, files)]
+    return [(sources.torch_index, files[:1]), (None, files[1:])]
 
 
 def _common(run: Run) -> list[str]:
@@ -129,7 +164,15 @@ def _requirements(files: Sequence[Path]) -> list[str]:
     return [argument for file in files for argument in ("--requirement", str(file))]
 
 
-def _pip(python: Path, arguments: Sequence[str], sources: Sources, run: Run, *, is_quiet: bool = False) -> list[str]:
+def _pip(
+    python: Path,
+    arguments: Sequence[str],
+    sources: Sources,
+    run: Run,
+    *,
+    index: Optional[str] = None,
+    is_quiet: bool = False,
+) -> list[str]:
     def hear(line: str) -> None:
         if not is_quiet:
             run.on_line(line)
@@ -145,6 +188,7 @@ def _pip(python: Path, arguments: Sequence[str], sources: Sources, run: Run, *, 
         _WHAT_FAILED,
         on_line=hear,
         is_cancelled=run.is_cancelled,
-        variables={**places, **sources.network.variables(os.environ)},
-        secrets=sources.network.secrets,
+        # As a variable: other users of the computer could read a password on a command line.
+        variables={**places, **sources.network.variables(os.environ), **({"PIP_INDEX_URL": index} if index else {})},
+        secrets=sources.secrets,
     )

@@ -9,9 +9,10 @@ from typing import Optional
 
 from ..environment import EnvironmentProblem, is_ready, location
 from .graphics import graphics_cards
-from .locks import Build, Lock, choose_lock
-from .pip_install import Sources
+from .locks import Build, Choice, Lock, choose_lock
+from .pip_install import Sources, is_torch_out_of_reach
 from .pythons import Python, find_python
+from .torch_index import named_torch_index, without_torch_index
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class SetUpPlan:
         python: makes the environment, or is the environment's own.
         lock: what is installed; None to use the environment of ``python`` as it is.
         reason: one sentence on what it will compute on, and why.
+        is_for_processor: whether it is CUDA's build only because that computes on the processor as well.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class SetUpPlan:
     reason: str
     sources: Sources = field(default_factory=Sources)
     is_anew: bool = False
+    is_for_processor: bool = False
 
     @property
     def download_bytes(self) -> int:
@@ -96,8 +99,28 @@ def make_plan(wishes: Wishes) -> SetUpPlan:
     if wheels is not None and not any(wheels.glob("*.whl")):
         raise EnvironmentProblem(f"There are no wheels in {wheels}; prepare the folder with make wheelhouse.")
     python = find_python(wishes.python)
-    choice = choose_lock(python, wishes.build, graphics_cards())
-    return SetUpPlan(folder, python, choice.lock, choice.reason, wishes.sources, wishes.is_anew)
+    sources = replace(wishes.sources, torch_index=named_torch_index(wishes.sources.torch_index))
+    if is_ready(folder) and not wishes.is_anew:
+        # It stands, so nothing is fetched, and what could be has no say.
+        choice = choose_lock(python, wishes.build, graphics_cards())
+    else:
+        choice = choose_packages(python, wishes.build, sources)
+    return SetUpPlan(
+        folder, python, choice.lock, choice.reason, sources, wishes.is_anew, is_for_processor=choice.is_for_processor
+    )
+
+
+def choose_packages(python: Python, wish: Build, sources: Sources) -> Choice:
+    """Return what to install on this computer, of what can be had.
+
+    Raises:
+        EnvironmentProblem: if there is nothing, or not what was wished for.
+    """
+    cards = graphics_cards()
+    choice = choose_lock(python, wish, cards)
+    if is_torch_out_of_reach(choice.lock, python.path, sources):
+        return without_torch_index(choice, python, wish, cards)
+    return choice
 
 
 def check_room(plan: SetUpPlan) -> None:

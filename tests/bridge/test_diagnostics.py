@@ -36,6 +36,7 @@ def test_it_has_neither_the_persons_name_nor_home_nor_passwords(
     anna: Path, monkeypatch: pytest.MonkeyPatch, fake_engine: FakeEngine
 ) -> None:
     monkeypatch.setenv("HEADLAND_PYTHON", str(anna / "bin" / "python3"))
+    monkeypatch.setenv("HEADLAND_TORCH_INDEX", "https://builds.example/secret-path/cpu")
     remember_failure(
         f"Could not read {anna}/fields.tif.", "C:\\Users\\AnnaMaria\\x; https://anna:secret@index.example/simple"
     )
@@ -44,6 +45,8 @@ def test_it_has_neither_the_persons_name_nor_home_nor_passwords(
     assert "annamaria" not in page.lower()
     assert "secret" not in page
     assert "https://***@index.example" in page
+    assert "HEADLAND_TORCH_INDEX is given" in page
+    assert "builds.example" not in page
 
 
 def test_a_name_that_is_part_of_a_word_does_not_tear_the_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,8 @@ def test_the_command_line_runs_without_the_package_and_says_where_the_engine_is(
     assert where.stdout.strip() == str(folder)
 
 
-def test_the_command_line_says_what_it_would_do_and_does_nothing(folder: Path) -> None:
+def test_the_command_line_says_what_it_would_do_and_does_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADLAND_TORCH_INDEX", "https://builds.example/cpu")
     plan = subprocess.run(
         [sys.executable, str(SCRIPT), "build", "--plan", "--build", "cpu"], capture_output=True, text=True, check=True
     )

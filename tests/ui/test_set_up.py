@@ -148,6 +148,29 @@ def test_without_a_suitable_python_the_dialog_says_so_until_one_is_named(
     assert not dialog.notice.isVisible()
 
 
+def test_an_index_of_pytorchs_builds_can_be_named_and_nonsense_there_is_told(
+    dock_without_engine: EnhanceDock, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    monkeypatch.delenv("HEADLAND_TORCH_INDEX", raising=False)
+    dialog = open_dialog(dock_without_engine, qtbot)
+    qtbot.waitUntil(dialog.start_button.isEnabled)
+    dialog.options.setCollapsed(False)
+    field = dialog.options.torch_index_box
+    assert field.accessibleName() == "Index of PyTorch’s builds"
+    assert "PyTorch’s own pages name it; empty is fine" in field.toolTip()
+    Person(qtbot).type(field, "the one for CUDA")
+    qtbot.waitUntil(lambda: "is no address" in dialog.notice.sentence)
+    assert not dialog.start_button.isEnabled()
+    Person(qtbot).type(field, "https://builds.example/cu130")
+    qtbot.waitUntil(dialog.start_button.isEnabled)
+    assert not dialog.notice.isVisible()
+    wishes = dialog.options.wishes(is_anew=False)
+    assert wishes is not None
+    assert wishes.sources.torch_index == "https://builds.example/cu130"
+    Person(qtbot).choose(dialog.options.source_box, "Folder of wheels")
+    assert not field.isEnabled()
+
+
 def test_an_engine_of_another_version_is_offered_to_be_set_up_anew(
     dock_without_engine: EnhanceDock, engine: Path, add_layer: AddLayer, qtbot: QtBot
 ) -> None:
@@ -208,7 +231,13 @@ def test_it_fits_a_narrow_window(dock_without_engine: EnhanceDock, width_px: int
     dialog.resize(width_px, dialog.height())
     qtbot.wait(50)
     assert dialog.width() == width_px
-    for widget in (dialog.plan_label, dialog.options, dialog.close_button, dialog.options.wheels_box):
+    for widget in (
+        dialog.plan_label,
+        dialog.options,
+        dialog.close_button,
+        dialog.options.wheels_box,
+        dialog.options.torch_index_box,
+    ):
         right = widget.mapTo(dialog, widget.rect().topRight()).x()
         assert right <= width_px
     assert not re.search(r"\{\w*\}", dialog.plan_label.text())

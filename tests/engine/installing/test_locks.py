@@ -9,7 +9,7 @@ import pytest
 
 from headland.engine.environment import REQUIREMENTS_FILE, EnvironmentProblem
 from headland.engine.installing.graphics import GraphicsCard, parse_cards, parse_version_file
-from headland.engine.installing.locks import LOCKS, Build, Lock, choose_lock, lines_for
+from headland.engine.installing.locks import LOCKS, LOCKS_FOLDER, Build, Lock, choose_lock, lines_for
 from headland.engine.installing.pythons import Python
 
 RTX = GraphicsCard("NVIDIA RTX A2000", "580.82.07", 6138, (8, 6))
@@ -134,6 +134,14 @@ def test_a_lock_names_no_address() -> None:
     for lock in LOCKS:
         for file in lock.files:
             assert "://" not in file.read_text()
+
+
+def test_no_address_to_fetch_from_is_in_the_engine() -> None:
+    engine = LOCKS_FOLDER.parent
+    files = [*engine.rglob("*.py"), *engine.rglob("*.txt"), *engine.rglob("*.json")]
+    assert LOCKS_FOLDER / "linux-cpu-torch.txt" in files
+    for file in files:
+        assert not re.search(r"(?:https?|file)://\w", file.read_text(encoding="utf-8")), file
 
 
 def test_the_download_of_each_lock_has_a_size() -> None:

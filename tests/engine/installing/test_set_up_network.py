@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 import ssl
 import subprocess
@@ -11,13 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from headland.engine.environment import EnvironmentProblem, engine_python, read_ready_file
 from headland.engine.installing.building import Listener, set_up
+from headland.engine.installing.locks import Lock
 from headland.engine.installing.network import Network, Proxy
 from headland.engine.installing.pip_install import Computer, Run, Sources, download
 from headland.tests.support.installations import running_in
@@ -44,6 +48,22 @@ class Index(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: object) -> None:
         """Be quiet."""
+
+
+class IndexWithPassword(Index):
+    """An index of PyTorch's builds that lets only anna in."""
+
+    password = "geheim@/b:%ro"
+
+    def do_GET(self) -> None:
+        wanted = base64.b64encode(f"anna:{self.password}".encode()).decode()
+        if self.headers.get("Authorization") == f"Basic {wanted}":
+            super().do_GET()
+            return
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="builds"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
 
 class PasswordProxy(Index):
@@ -81,6 +101,12 @@ def serving(handler: type[Index], wheels: Path, tls: ssl.SSLContext | None = Non
     server.server_close()
 
 
+def command_lines_in(folder: Path) -> list[str]:
+    """Return what any user of the computer can read of the programs that run in ``folder``."""
+    entries = [Path(f"/proc/{pid}/cmdline") for pid in running_in(folder)]
+    return [entry.read_bytes().decode(errors="replace") for entry in entries if entry.exists()]
+
+
 @pytest.fixture
 def proxy(wheelhouse: Wheelhouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Sources]]:
     """A proxy on this machine; called with a password, it returns the sources that use it."""
@@ -97,12 +123,7 @@ def test_a_proxy_gets_its_password_and_no_log_does(
     commands: list[str] = []
 
     def look_around() -> bool:
-        commands.extend(
-            entry.read_bytes().decode(errors="replace")
-            for pid in running_in(engine.parent)
-            for entry in [Path(f"/proc/{pid}/cmdline")]
-            if entry.exists()
-        )
+        commands.extend(command_lines_in(engine.parent))
         return False
 
     set_up(
@@ -121,6 +142,53 @@ def test_a_proxy_that_wants_another_password_is_told_at_once(
     with pytest.raises(EnvironmentProblem, match="wants a user name and password") as caught:
         set_up(wheelhouse.plan(engine, sources=proxy("wrong-secret")))
     assert "wrong-secret" not in caught.value.details
+
+
+def test_torch_comes_from_the_index_that_is_named_and_its_password_into_no_log_and_no_command_line(
+    engine: Path, wheelhouse: Wheelhouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unproved: None
+) -> None:
+    lock, torchs = with_torch_apart(wheelhouse, tmp_path / "builds of torch")
+    lines: list[str] = []
+    commands: list[str] = []
+
+    def look_around() -> bool:
+        commands.extend(command_lines_in(engine.parent))
+        return False
+
+    with serving(Index, wheelhouse.folder) as usual, serving(IndexWithPassword, torchs) as of_torch:
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{usual}/simple")
+        address = f"http://anna:{quote(IndexWithPassword.password, safe='')}@127.0.0.1:{of_torch}/s3cret-path"
+        plan = replace(wheelhouse.plan(engine, sources=Sources(torch_index=address)), lock=lock)
+        state = set_up(plan, Listener(lines.append, is_cancelled=look_around))
+    assert state["torch_index_given"] == "yes"
+    assert any("pip" in command and "install" in command for command in commands)
+    for secret in ("geheim", "anna", "s3cret-path"):
+        assert secret not in "\n".join([*lines, *commands, repr(state), repr(plan)])
+
+
+def test_a_build_of_torch_that_is_nowhere_is_told_with_what_to_look_at(
+    engine: Path, wheelhouse: Wheelhouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, _torchs = with_torch_apart(wheelhouse, tmp_path / "builds of torch")
+    with serving(Index, wheelhouse.folder) as usual:
+        address = f"http://127.0.0.1:{usual}/simple"
+        monkeypatch.setenv("PIP_INDEX_URL", address)
+        plan = replace(wheelhouse.plan(engine, sources=Sources(torch_index=address)), lock=lock)
+        with pytest.raises(EnvironmentProblem, match="the index of PyTorch’s builds"):
+            set_up(plan)
+
+
+def with_torch_apart(wheelhouse: Wheelhouse, folder: Path) -> tuple[Lock, Path]:
+    """Take torch out of the wheels and their lock; return a lock that has it apart, and the folder of its wheel."""
+    folder.mkdir()
+    wheel = next(wheelhouse.folder.glob("torch-*.whl"))
+    wheel.rename(folder / wheel.name)
+    lock = replace(wheelhouse.lock, is_torch_apart=True)
+    rest, torch = re.split(r"^(?=torch==)", lock.file.read_text(), flags=re.MULTILINE)
+    lock.file.write_text(rest)
+    assert lock.torch_file is not None
+    lock.torch_file.write_text(torch)
+    return lock, folder
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
