@@ -136,7 +136,8 @@ def measure_domain(numbers: Numbers, valid: Numbers) -> Optional[DomainFigures]:
     lowest, highest = BRIGHT_TIMES_MEDIAN
     bright = (np.min(same, axis=0) > lowest) & (np.max(same, axis=0) < highest)
     return DomainFigures(
-        *(float(np.median([getattr(band, name) for band in measured])) for name in ("pixels", "values")),
+        pixels=float(np.median([band.pixels for band in measured])),
+        values=float(np.median([band.values for band in measured])),
         equal_share=float(np.median([band.equal_share for band in measured])),
         top_share=float(np.median([band.top_share for band in measured])),
         bright_share=float(bright.mean()) if bright.size else 0.0,
