@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import subprocess  # nosec B404 # for its constant alone
 from pathlib import Path
 
 # For subprocess on Windows; zero, which means nothing, elsewhere.

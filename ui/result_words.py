@@ -51,7 +51,9 @@ def _sharpness(report: dict[str, Any]) -> str:
 
 def _uncertain(report: dict[str, Any]) -> str:
     share = report.get("uncertain_share")
-    return tr("{share:.0f} % of the area is uncertain.").format(share=100 * share) if _is_number(share) else ""
+    if not isinstance(share, (int, float)) or not math.isfinite(share):
+        return ""
+    return tr("{share:.0f} % of the area is uncertain.").format(share=100 * share)
 
 
 def _borders(report: dict[str, Any]) -> str:

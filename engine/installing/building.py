@@ -120,7 +120,7 @@ def _set_up_anew(plan: SetUpPlan, listener: Listener) -> None:
 
 
 def _make_environment(plan: SetUpPlan, new: Path, listener: Listener) -> None:
-    assert plan.lock is not None  # noqa: S101, the caller's branch
+    assert plan.lock is not None  # noqa: S101, the caller's branch # nosec B101
     listener.on_line(f"Making the engine environment in {plan.folder} with {plan.python.path} …")
     listener.on_progress("Making an environment", 0.0)
     run_module(

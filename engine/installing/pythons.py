@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
+import subprocess  # nosec B404 # no shell; what is run is named below
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,7 +87,8 @@ class Python:
     def describe(cls, python: Path) -> Optional[Python]:
         """Return None if it does not run."""
         try:
-            answer = subprocess.run(
+            # A Python that the user or the system named.
+            answer = subprocess.run(  # nosec B603
                 [str(python), "-I", "-c", _DESCRIBE_PYTHON],
                 env=child_environment(),
                 stdin=subprocess.DEVNULL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import subprocess
+import subprocess  # nosec B404 # no shell; what is run is named below
 import sys
 import threading
 from collections import deque
@@ -63,7 +63,8 @@ def run_module(  # noqa: PLR0913, the last ones are seldom given
     """
     lines: deque[str] = deque(maxlen=_LINES_IN_DETAILS)
     try:
-        child = subprocess.Popen(
+        # The Python that was chosen, with words of our own.
+        child = subprocess.Popen(  # nosec B603
             [str(python), "-I", "-X", "utf8", str(WATCHED_SCRIPT), *arguments],
             env=_environment(variables or {}),
             stdin=subprocess.PIPE,
