@@ -22,7 +22,7 @@ STAMPS := $(BUILD)/stamps
 DEV := $(BUILD_PATH)/venv-dev
 QGIS := $(BUILD_PATH)/venv-qgis
 # The parameters of headland:enhanceextent that "make enhance" passes on.
-PARAMETERS := INPUT EXTENT BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL COG TRACE_BORDERS OUTPUT
+PARAMETERS := INPUT EXTENT BANDS METHOD SCALE PRESET SENSOR MTF SEED DEVICE MODEL COG KEEP_DIP MAP_CONFIDENCE TRACE_BORDERS OUTPUT
 
 # Tests and type checks import the plugin as the package headland, whatever this folder is called.
 export PYTHONPATH := $(BUILD_PATH)/path

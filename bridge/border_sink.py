@@ -102,7 +102,7 @@ class StagedBorders:
         if self._staging is None:
             raise ValueError("nothing was written")
         if os.path.lexists(self._path):
-            raise FileExistsError(errno.EEXIST, "it came there meanwhile", str(self._path))
+            raise FileExistsError(errno.EEXIST, tr("it came there meanwhile"), str(self._path))
         self._staging.move(self._staging.path / _PARTIAL_NAME, self._path)
 
     def take_back(self) -> None:

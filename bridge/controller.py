@@ -178,7 +178,7 @@ class EnhanceController(QObject):
         """Refuse what is running or waiting already, or would write over what that writes."""
         for run in (*self._waiting, *([self._running] if self._running is not None else [])):
             other = run.task.plan
-            if {plan.output, plan.report} & {other.output, other.report}:
+            if set(plan.files) & set(other.files):
                 raise CannotEnhance(
                     tr("{name} is what another run in the queue writes; choose another file name.").format(
                         name=other.output.name
@@ -199,10 +199,11 @@ class EnhanceController(QObject):
             self.queue_changed.emit()
             try:
                 check_room_for(run.task.plan)
-            except CannotEnhance as problem:
+            except Exception as problem:  # noqa: BLE001, whatever it is, the others are to have their turn
                 self._disconnect(run.task)
                 run.task.cancel()
-                self.failed.emit(str(problem), "")
+                details = "" if isinstance(problem, CannotEnhance) else traceback.format_exc()
+                self.failed.emit(str(problem), details)
                 continue
             self._running = run
             run.task.unhold()
@@ -279,9 +280,9 @@ def _add(result: EnhanceResult) -> QgsRasterLayer:
     layer = add_result(result.plan, result.output, QgsProject.instance())
     layer.setName(result.name)
     describe_layer(layer, result.summary)
-    if result.dip_output is not None:
+    if result.dip_output is not None and result.dip_output.exists():
         add_dip(result.plan, result.dip_output, layer, QgsProject.instance())
-    if result.confidence is not None:
+    if result.confidence is not None and result.confidence.exists():
         add_confidence(result.plan, result.confidence, layer, result.summary)
     if result.borders is not None and result.borders.exists():
         add_borders(result.plan, result.borders, layer, result.summary)

@@ -24,6 +24,11 @@ BORDERS_ENDING, DIP_ENDING, CONFIDENCE_ENDING = "_borders{}.gpkg", "_dip{}.tif",
 LONGEST_SIDECAR_ENDING = ".aux.xml"
 
 
+def absolute(path: Path) -> Path:
+    """Return ``path`` as it counts everywhere; a link stays one, as it is the link that is to be replaced."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100, resolve would follow it
+
+
 def choose_output(wished: Optional[Path], source_files: Iterable[Path]) -> Path:
     """Return the absolute path of the GeoTIFF.
 
@@ -37,7 +42,7 @@ def choose_output(wished: Optional[Path], source_files: Iterable[Path]) -> Path:
     if wished is None:
         # QGIS's own function makes a folder for each name, and names are asked for whenever the map moves.
         return Path(QgsProcessingUtils.tempFolder()) / f"enhanced-{uuid.uuid4().hex[:12]}.tif"
-    output = Path(os.path.abspath(wished.expanduser()))  # noqa: PTH100, resolve would follow a link that is to be replaced
+    output = absolute(wished)
     if output.suffix.lower() not in OUTPUT_EXTENSIONS:
         raise CannotEnhance(
             tr("The result is a GeoTIFF, so its file name has to end with .tif, unlike {output}.").format(
@@ -62,7 +67,7 @@ def choose_report(wished: Optional[Path], output: Path, source_files: Iterable[P
     if wished is None:
         _check_name(output, output.stem + REPORT_EXTENSION)
         return output.with_name(output.stem + REPORT_EXTENSION)
-    report = Path(os.path.abspath(wished.expanduser()))  # noqa: PTH100, as above
+    report = absolute(wished)
     if any(_is_same_file(report, file) for file in (output, *source_files)):
         raise CannotEnhance(
             tr("{report} is already the input or the result; choose another file for the report.").format(report=report)
@@ -101,7 +106,14 @@ def check_room(what: str, needs: Iterable[tuple[Path, int]]) -> None:
     total: dict[int, int] = {}
     folders: dict[int, Path] = {}
     for folder, size in needs:
-        device = folder.stat().st_dev
+        try:
+            device = folder.stat().st_dev
+        except OSError as error:
+            raise CannotEnhance(
+                tr("The folder {folder} cannot be reached ({reason}); choose another one.").format(
+                    folder=folder, reason=error.strerror or error
+                )
+            ) from error
         total[device] = total.get(device, 0) + size
         folders.setdefault(device, folder)
     for device, size in total.items():

@@ -61,9 +61,14 @@ class EngineSetUp(QObject):
 
     def look(self, wishes: Wishes) -> None:
         """Find out what ``wishes`` come to; ``looked`` or ``refused`` follows, for the last call only."""
-        if self._look is not None:
-            self._look.cancel()
+        self.stop_looking()
         self._look = self._started("Look for a Python", lambda _listener: _checked_plan(wishes), self._on_looked)
+
+    def stop_looking(self) -> None:
+        """Let nothing follow on the last :meth:`look`."""
+        look, self._look = self._look, None
+        if look is not None:
+            look.cancel()
 
     def start(self, plan: SetUpPlan) -> None:
         """Carry ``plan`` out, with QGIS's network settings; ``finished``, ``failed`` or ``cancelled`` follows."""

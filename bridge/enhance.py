@@ -184,8 +184,8 @@ def enhance(
         with (
             _job_folder() as folder,
             staged_geotiff(plan.output) as raster,
-            staged_geotiff(plan.dip_output) as dip_raster,
-            staged_geotiff(plan.confidence) as confidence_raster,
+            staged_geotiff(plan.dip_output, may_replace=False) as dip_raster,
+            staged_geotiff(plan.confidence, may_replace=False) as confidence_raster,
             staged_report(plan.report) as report,
             staged_borders(plan.borders) as borders,
         ):
@@ -222,7 +222,8 @@ def _learn(plan: EnhancePlan, run: _Run, summary: dict[str, Any]) -> None:
     with _failure_logged():
         learn_download_from(plan, run.seconds["read"])
     with _failure_logged():
-        if run.started is not None and not summary.get("tiles_from_cache") and "stopped" not in summary:
+        is_usual = not summary.get("tiles_from_cache") and "stopped" not in summary and not plan.has_extras
+        if run.started is not None and is_usual:
             learn_from(plan, run.started, run.start_s, run.seconds["engine"] - run.start_s)
 
 

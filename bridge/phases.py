@@ -22,6 +22,7 @@ PHASES = (
     QT_TRANSLATE_NOOP("Headland", "Going on with smaller tiles, for lack of memory"),
     QT_TRANSLATE_NOOP("Headland", "Comparing the result with the input"),
     QT_TRANSLATE_NOOP("Headland", "Tracing field borders"),
+    QT_TRANSLATE_NOOP("Headland", "Adding up what is uncertain"),
 )
 """All that the worker does; a test compares them with its source."""
 

@@ -89,6 +89,12 @@ class EnhancePlan:
         return f"{self.source_name}, {self.window.width_px} × {self.window.height_px} px, ×{self.job.scale}"
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """All that it writes."""
+        written = (self.output, self.report, self.dip_output, self.confidence, self.borders)
+        return tuple(file for file in written if file is not None)
+
+    @property
     def has_extras(self) -> bool:
         """Whether more layers than one come of it."""
         return any(extra is not None for extra in (self.dip_output, self.confidence, self.borders))

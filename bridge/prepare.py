@@ -23,7 +23,7 @@ from qgis.core import (
 
 from ..engine.environment import EnvironmentMissing, engine_python
 from ..engine.grid import Grid, Window
-from ..engine.job import CONFIDENCE_METHODS, Job, JobError, Method, Sensor
+from ..engine.job import Job, JobError, Method, Sensor, can_map_confidence
 from ..engine.model_file import CardError, fitting_card, model_file
 from ..engine.tile_store import tile_folder
 from .cloud_optimised import can_cloud_optimise
@@ -101,7 +101,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None
         and reaches_beyond(bounds_of(request.extent, layer, transform_context), layer, raster.grid),
-        cautions=_cautions(raster),
+        cautions=_cautions(raster, request),
         has_layer_overrides=raster.has_layer_overrides,
         source_files=source_files(raster.files),
     )
@@ -109,12 +109,29 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     return plan
 
 
-def _cautions(raster: _Raster) -> tuple[str, ...]:
-    if not raster.is_enhanced:
-        return ()
-    return (
-        tr("This layer is enhanced already: what Headland inferred would be taken for measured; choose its source."),
+def _maps_confidence(request: EnhanceRequest) -> bool:
+    has_own_model = request.model is not None
+    return request.maps_confidence and can_map_confidence(request.method, request.preset, has_own_model=has_own_model)
+
+
+def _cautions(raster: _Raster, request: EnhanceRequest) -> tuple[str, ...]:
+    cautions = (
+        (
+            raster.is_enhanced,
+            tr(
+                "This layer is enhanced already: what Headland inferred would be taken for measured; choose its source."
+            ),
+        ),
+        (
+            request.maps_confidence and not _maps_confidence(request),
+            tr("No errors are mapped: they are known of DIP and of the chain, with the shipped networks only."),
+        ),
+        (
+            request.keeps_dip and request.method is not Method.CHAIN,
+            tr("Only “DIP, then Decrappify” has a picture of DIP alone to keep."),
+        ),
     )
+    return tuple(sentence for is_so, sentence in cautions if is_so)
 
 
 def check_room_for(plan: EnhancePlan) -> None:
@@ -360,7 +377,7 @@ def _job(request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[
             cache_folder=str(tile_folder()),
             cache_limit_bytes=cache_limit_bytes(),
             traces_borders=request.traces_borders,
-            maps_confidence=request.maps_confidence and request.method in CONFIDENCE_METHODS,
+            maps_confidence=request.maps_confidence and _maps_confidence(request),
             keeps_dip=request.keeps_dip and request.method is Method.CHAIN,
         )
     except JobError as error:

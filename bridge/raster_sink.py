@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,9 +68,9 @@ class ResultDescription:
 
 
 @contextmanager
-def staged_geotiff(path: Optional[Path]) -> Iterator[StagedGeotiff]:
+def staged_geotiff(path: Optional[Path], *, may_replace: bool = True) -> Iterator[StagedGeotiff]:
     """Yield what writes a GeoTIFF that is to stand at ``path``, None for none; one not published leaves nothing."""
-    raster = StagedGeotiff(path)
+    raster = StagedGeotiff(path, may_replace=may_replace)
     try:
         yield raster
     finally:
@@ -79,8 +80,8 @@ def staged_geotiff(path: Optional[Path]) -> Iterator[StagedGeotiff]:
 class StagedGeotiff:
     """A GeoTIFF that is written first and gets its name later, when all else is done too; none if there is no path."""
 
-    def __init__(self, path: Optional[Path]) -> None:
-        self._path = path
+    def __init__(self, path: Optional[Path], *, may_replace: bool = True) -> None:
+        self._path, self._may_replace = path, may_replace
         self._staging: Optional[Staging] = None
 
     def write(
@@ -128,11 +129,17 @@ class StagedGeotiff:
             ) from error
 
     def publish(self) -> None:
-        """Give the raster its name; a file of that name is replaced, with what spoke of it, or nothing changes."""
+        """Give the raster its name; a file of that name is replaced, with what spoke of it, or nothing changes.
+
+        Raises:
+            OSError: if that cannot be done; FileExistsError if it may replace none and one came there meanwhile.
+        """
         if self._path is None:
             return
         if self._staging is None:
             raise ValueError("nothing was written")
+        if not self._may_replace and os.path.lexists(self._path):
+            raise FileExistsError(errno.EEXIST, tr("it came there meanwhile"), str(self._path))
         partial = self._staging.path / _PARTIAL_NAME
         with self._staging.all_or_nothing():
             for ending in _SIDECARS:

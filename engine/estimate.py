@@ -45,6 +45,8 @@ _JOB_S = 1.35
 _OPEN_DECRAPPIFY_S = 0.25
 # Reading the layer and writing the GeoTIFF with its overviews, a high-res pixel of a band, in QGIS's process.
 _READ_AND_WRITE_S = 0.1e-6
+# Of a low-res pixel of a band: how far off it may be, by docs/confidence.md a sixth of the chain's.
+_CONFIDENCE = {2: 2.2e-6, 4: 6.0e-6}
 
 # Bytes, the worker's largest resident size: the process with its libraries, and a low-res pixel of the largest tile, in
 # the largest group of bands that is worked on at a time.
@@ -153,6 +155,8 @@ def _core_seconds(job: Job, tiles: _Tiles, rows_px: int, columns_px: int) -> tup
             on_device += _fitted_px(job.preset, rows_px, columns_px) * _dip_seconds_a_pixel(job, FIT_SCALE)
     if _runs_decrappify(job):
         on_processor += tiles.total_px * triples * _DECRAPPIFY[scale]
+    if job.maps_confidence:
+        on_device += tiles.total_px * bands * _CONFIDENCE[scale]
     # The anchor's part of this is the comparison with the input.
     on_device += tiles.total_px * bands * _CONSISTENCY[scale]
     alone = tiles.total_px * bands * _pictures(job) * _BLEND[scale] + rows_px * columns_px * bands * _MEASURE + _JOB_S

@@ -94,6 +94,12 @@ class Sensor(str, Enum):
 CONFIDENCE_METHODS = (Method.CHAIN, Method.DIP)
 
 
+def can_map_confidence(method: Method, preset: Preset, *, has_own_model: bool) -> bool:
+    """Whether it is known how far off a result may be: of the shipped networks it is, and of no others."""
+    is_of_others = has_own_model and method is Method.CHAIN
+    return method in CONFIDENCE_METHODS and preset is not Preset.REFERENCE and not is_of_others
+
+
 @dataclass(frozen=True)
 class Job:
     """What the worker is asked to do.
@@ -109,7 +115,7 @@ class Job:
         cache_folder: where finished tiles are kept (engine/tile_store.py); None to keep none.
         cache_limit_bytes: how much may be kept there; 0 to keep none.
         traces_borders: whether likely field borders are traced in the result.
-        maps_confidence: whether it is mapped how far off the result may be; of methods that run Deep Image Prior.
+        maps_confidence: whether it is mapped how far off the result may be; see :func:`can_map_confidence`.
         keeps_dip: whether Deep Image Prior's own picture is kept beside the result of the chain, which builds on it.
     """
 
@@ -155,8 +161,11 @@ class Job:
         """Refuse what the method cannot give beside its result."""
         if self.keeps_dip and self.method is not Method.CHAIN:
             raise JobError(f"The method {self.method.value} has no picture of Deep Image Prior beside its result.")
-        if self.maps_confidence and self.method not in CONFIDENCE_METHODS:
-            raise JobError(f"How far off it may be is not known of the method {self.method.value}.")
+        if self.maps_confidence and not can_map_confidence(self.method, self.preset, has_own_model=bool(self.model)):
+            raise JobError(
+                f"How far off it may be is not known of the method {self.method.value}, preset {self.preset.value}, "
+                f"model {self.model or 'shipped'}."
+            )
 
     def save(self, folder: Path) -> None:
         """Write ``job.json`` into ``folder``, which must exist."""

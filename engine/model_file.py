@@ -46,8 +46,11 @@ def fitting_card(path: Path, scale: int) -> ModelCard:
             f"The model {card.name} takes values from {low} to {high}, not {LOW_LEVEL} to {HIGH_LEVEL}; choose another "
             "model."
         )
-    state = path.stat()
-    _check_plain(path, state.st_mtime_ns, state.st_size)
+    try:
+        state = path.stat()
+        _check_plain(path, state.st_mtime_ns, state.st_size)
+    except OSError as error:
+        raise CardError(f"The model file {path} cannot be read ({error.strerror}); {REMEDY}.") from error
     return card
 
 

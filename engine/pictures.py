@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .array_file import Numbers, clear
+from .progress import OnStep, go_on
 from .scene import Scene
 from .tiling import TileWindow
+
+# Low-res rows that are looked at in one piece.
+STRIP_ROWS = 16
 
 Digital = Callable[[Tensor, slice], NDArray[np.float64]]
 
@@ -83,21 +87,24 @@ class Outputs:
                 yield picture, output, digital
 
 
-def uncertain_share(scene: Scene, bound: Numbers, least: float) -> float:
+def uncertain_share(scene: Scene, bound: Numbers, least: float, on_step: OnStep = go_on) -> float:
     """Return the share of the valid area where the bound is more than ``least`` of the bands' usual range, on average.
 
     Args:
         bound: (band, H, W), digital numbers.
     """
     uncertain = known = 0
-    gains = np.array(scene.normalisation.gains)
-    for row in range(scene.size_px[0]):
-        rows = slice(row * scene.scale, (row + 1) * scene.scale)
-        valid = np.asarray(scene.valid[:, row : row + 1, :]).repeat(scene.scale, axis=1).repeat(scene.scale, axis=2)
-        total = np.zeros(valid.shape[1:])
+    gains, scale = np.array(scene.normalisation.gains), scene.scale
+    for row in range(0, scene.size_px[0], STRIP_ROWS):
+        on_step(row, scene.size_px[0])
+        low_rows = slice(row, min(row + STRIP_ROWS, scene.size_px[0]))
+        rows = slice(low_rows.start * scale, low_rows.stop * scale)
+        bands = np.zeros((rows.stop - rows.start, scene.size_px[1] * scale), dtype=np.int32)
+        total = np.zeros(bands.shape)
         for band in range(scene.bands):
-            total += np.asarray(bound[band : band + 1, rows, :])[0] * gains[band] * valid[band]
-        bands = valid.sum(axis=0)
+            valid = np.asarray(scene.valid[band, low_rows, :]).repeat(scale, axis=0).repeat(scale, axis=1)
+            total += np.asarray(bound[band : band + 1, rows, :])[0] * gains[band] * valid
+            bands += valid
         known += int((bands > 0).sum())
         uncertain += int((total > least * bands).sum())
     return uncertain / known if known else 0.0

@@ -1,7 +1,7 @@
 """The whole method at a glance: which stages a job runs, in which order, over which tiles.
 
-normalise > fit the sensor's blur > for each tile: anchor or Deep Image Prior > Decrappify > consistency > blend >
-denormalise
+normalise > doubt that it is a picture of land > fit the sensor's blur > for each tile: anchor or Deep Image Prior >
+Decrappify > consistency > how far off it may be > blend > denormalise; then compare with the input > trace borders
 
 The fast Deep Image Prior takes a trained network as its prior: what is fitted to the image is the blur, not the
 network's weights.
@@ -67,6 +67,9 @@ MOST_HALVINGS = 3
 # about as much as neighbouring fields differ.
 UNCERTAIN = 0.25
 
+# From which fraction of the job to which other it is compared with the input, traced, and asked what is uncertain.
+_END_SHARES = ((0.98, 0.985), (0.985, 0.995), (0.995, 1.0))
+
 # What share of the work fitting is, for the progress bar, when there is but one tile.
 FIT_SHARE = 0.2
 
@@ -117,8 +120,9 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
             scene = Scene.measure(low_res, valid, mtf, job.scale, device)
         except ValueError as error:
             raise BadInput(str(error)) from error
-        doubts = find_doubts(low_res, valid)
+        extras: dict[str, Any] = {"doubts": [doubt.value for doubt in find_doubts(low_res, valid)]}
     plan = _plan(job, scene.device, progress)
+    extras.update({"dip": plan.settings} if plan.settings else {})
     if preview is not None:
         progress.enter("Drawing a first picture", 0.0, 0.0)
         with progress.timed("preview"):
@@ -136,41 +140,45 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
     output_bytes = outputs.count * math.prod(output.shape) * output.dtype.itemsize
     plan = replace(plan, cache=TileCache.of(job, plan.settings, plan.models, device, output_bytes))
     tiles, stopped = run_tiles(scene, tiles, tilings, plan, outputs, progress, fit_share)
-    progress.enter("Comparing the result with the input", 0.98, 0.985 if job.traces_borders else 1.0)
+    extras.update({"stopped": asdict(stopped)} if stopped else {})
+    progress.enter("Comparing the result with the input", *_END_SHARES[0])
     with progress.timed("consistency"):
         figures, times_sharper = judge(scene, tiles, output, progress)
-    borders = _traced(scene, output, progress) if job.traces_borders else None
-    if borders is not None:
-        on_borders(borders)
+    if job.traces_borders:
+        extras["borders"] = _traced(scene, output, progress, on_borders)
+    if bound_output is not None:
+        extras.update(_uncertainty(scene, bound_output, progress))
     return {
         "models": list(plan.models),
-        **({"dip": plan.settings} if plan.settings else {}),
         "device": describe(device),
         "tiles": len(tiles),
-        **({"stopped": asdict(stopped)} if stopped else {}),
         "tiles_from_cache": sum(plan.cache.is_found(window, band_groups(scene.bands)) for window in tiles),
         "mtf_at_nyquist": [psf.mtf_at_nyquist for psf in scene.psfs],
         "mtf_assumed": list(mtf),
         "noise_sd": scene.noise_in_digital_numbers.tolist(),
         "consistency": asdict(figures),
         "edges_times_sharper": times_sharper,
-        "doubts": [doubt.value for doubt in doubts],
-        **({} if borders is None else {"borders": {"lines": len(borders)}}),
-        **({} if bound_output is None else _uncertainty(scene, bound_output)),
+        **extras,
         "seconds": {stage: round(seconds, 3) for stage, seconds in progress.seconds.items()},
     }
 
 
-def _uncertainty(scene: Scene, bound: Numbers) -> dict[str, Any]:
+def _uncertainty(scene: Scene, bound: Numbers, progress: Progress) -> dict[str, Any]:
     """Return how much of the area is uncertain, and from what bound on, in digital numbers of each band."""
-    least = [UNCERTAIN / gain for gain in scene.normalisation.gains]
-    return {"uncertain_share": uncertain_share(scene, bound, UNCERTAIN), "uncertain_from": least}
+    progress.enter("Adding up what is uncertain", *_END_SHARES[2])
+    with progress.timed("confidence"):
+        share = uncertain_share(scene, bound, UNCERTAIN, progress.step)
+    return {"uncertain_share": share, "uncertain_from": [UNCERTAIN / gain for gain in scene.normalisation.gains]}
 
 
-def _traced(scene: Scene, output: Numbers, progress: Progress) -> BorderLines:
-    progress.enter("Tracing field borders", 0.985, 1.0)
+def _traced(
+    scene: Scene, output: Numbers, progress: Progress, on_borders: Callable[[BorderLines], None]
+) -> dict[str, int]:
+    progress.enter("Tracing field borders", *_END_SHARES[1])
     with progress.timed("borders"):
-        return trace_borders(scene, output, progress.step)
+        borders = trace_borders(scene, output, progress.step)
+    on_borders(borders)
+    return {"lines": len(borders)}
 
 
 def _plan(job: Job, device: torch.device, progress: Progress) -> Plan:

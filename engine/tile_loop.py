@@ -186,28 +186,32 @@ class _TileLoop:
                 tile = stage(tile)
             if tile.estimate is not None:
                 self._plan.show(part.window, part.bands, tile.estimate)
-            if name == "dip":
+            if name == "dip" and self._outputs.count > 1:
                 after_dip = tile
         if tile.estimate is None:
             raise ValueError("No stage made an estimate.")
         if self._outputs.count == 1:
             return Pictures(tile.estimate)
-        # Where the rest is made in a quick way, there is no other picture of it.
-        dip = None if after_dip is None else dict(stages)["consistency"](after_dip).estimate
-        return Pictures(
-            tile.estimate,
-            None if self._outputs.dip is None else (tile.estimate if dip is None else dip),
-            None if self._outputs.bound is None else self._bound(tile, dip),
-        )
+        dip = None if self._outputs.dip is None else self._dip_alone(tile, after_dip, dict(stages).get("consistency"))
+        bound = None if self._outputs.bound is None else self._bound(tile, after_dip)
+        return Pictures(tile.estimate, dip, bound)
 
-    def _bound(self, tile: Tile, dip: Tensor | None) -> Tensor:
+    def _dip_alone(self, tile: Tile, after_dip: Tile | None, consistency: Stage | None) -> Tensor | None:
+        """Return what Deep Image Prior alone gives of a finished tile, as its own method ends it."""
+        if after_dip is None or consistency is None:
+            # Where the rest is made in a quick way, there is no other picture of it.
+            return tile.estimate
+        with self._progress.timed("consistency"):
+            return consistency(after_dip).estimate
+
+    def _bound(self, tile: Tile, after_dip: Tile | None) -> Tensor:
         """Return what the error of a finished tile stays below in nine pixels of ten, 0 where the input is invalid."""
-        if dip is None or self._plan.confidence is None:
-            # Nobody has measured how far off the quick way is: as far as the band's range is wide.
-            return (
-                torch.ones_like(tile.low_res)
-                .repeat_interleave(tile.forward_model.scale, -2)
-                .repeat_interleave(tile.forward_model.scale, -1)
-            )
-        with self._progress.timed("confidence"):
-            return self._plan.confidence(tile, dip).bound.nan_to_num(nan=0.0)
+        dip = None if after_dip is None else after_dip.estimate
+        if dip is not None and self._plan.confidence is not None and not self._progress.is_to_finish():
+            with self._progress.timed("confidence"):
+                return self._plan.confidence(tile, dip).bound.nan_to_num(nan=0.0)
+        # Nobody has measured how far off the quick way is, or a tile that was cut short: as far as the band's range is
+        # wide.
+        scale = tile.forward_model.scale
+        valid = tile.valid.to(tile.low_res.dtype)
+        return valid.repeat_interleave(scale, -2).repeat_interleave(scale, -1)

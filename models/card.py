@@ -80,7 +80,11 @@ class ModelCard:
             raise CardError(f"The model file {model_file} cannot be read ({error.strerror}); {REMEDY}.") from error
         if state.st_size > LARGEST_MODEL_BYTES:
             raise CardError(f"The model file {model_file} is larger than {LARGEST_MODEL_BYTES:.1e} bytes; {REMEDY}.")
-        if _known_sha256(model_file, state.st_mtime_ns, state.st_size) != card.sha256:
+        try:
+            sha256 = _known_sha256(model_file, state.st_mtime_ns, state.st_size)
+        except OSError as error:
+            raise CardError(f"The model file {model_file} cannot be read ({error.strerror}); {REMEDY}.") from error
+        if sha256 != card.sha256:
             raise CardError(f"The model file {card.model_file} is damaged or is not the card's; {REMEDY}.")
         return card
 

@@ -21,6 +21,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..bridge.controller import EnhanceController
+from ..bridge.destination import absolute
 from ..bridge.enhance import EnhanceResult
 from ..bridge.estimating import estimate_plan, in_words
 from ..bridge.failure_log import remember_failure
@@ -341,7 +342,8 @@ class EnhanceDock(QgsDockWidget):
 
     def _on_finished(self, result: EnhanceResult, layer_id: str) -> None:
         self._show_running()
-        if self.request().output == result.output:
+        typed = self.request().output
+        if typed is not None and absolute(typed) == result.output:
             # The next extent must not take this one's file, whose layer is open now.
             self.output_box.setFilePath("")
         # The run has taught something about the next one.

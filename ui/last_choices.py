@@ -57,7 +57,7 @@ def choices_of_user() -> Optional[EnhanceRequest]:
     """Return a request without layer and extent, or None if nothing is known."""
     try:
         return request_with(json.loads(QgsSettings().value(_USER_KEY, "", str)))
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         return None
 
 
@@ -69,7 +69,7 @@ def choices_of_project(project: QgsProject) -> Optional[ProjectChoices]:
         return ProjectChoices(
             str(content["layer"]), _extent_from_values(content["extent"]), request_with(content, bands)
         )
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         return None
 
 

@@ -33,7 +33,7 @@ def load_preset(name: str) -> Optional[EnhanceRequest]:
     """Return a request without layer and extent, or None if there is no such preset or another Headland made it."""
     try:
         return request_with(json.loads(QgsSettings().value(f"{_GROUP}/{name}", "", str)))
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         return None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bridge.request import EnhanceRequest
-from ..engine.job import SCALE_FACTORS, Device, Method, Preset, Sensor
+from ..engine.job import LARGEST_MTF, LARGEST_SEED, SCALE_FACTORS, SMALLEST_MTF, Device, Method, Preset, Sensor
 
 
 def settings_of(request: EnhanceRequest) -> dict[str, Any]:
@@ -33,17 +33,22 @@ def request_with(settings: dict[str, Any], bands: tuple[int, ...] = ()) -> Enhan
     Raises:
         ValueError, LookupError, TypeError: if another Headland wrote them, or nobody did.
     """
-    if settings["scale"] not in SCALE_FACTORS:
-        raise ValueError(settings["scale"])
+    scale, seed, mtf = settings["scale"], settings["seed"], settings["mtf_at_nyquist"]
+    if type(scale) is not int or scale not in SCALE_FACTORS:
+        raise ValueError(scale)
+    if type(seed) is not int or not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(seed)
+    if mtf is not None and not SMALLEST_MTF <= float(mtf) <= LARGEST_MTF:
+        raise ValueError(mtf)
     return EnhanceRequest(
         layer=None,
         bands=bands,
         method=Method(settings["method"]),
-        scale=settings["scale"],
+        scale=scale,
         preset=Preset(settings["preset"]),
         sensor=Sensor(settings["sensor"]),
-        mtf_at_nyquist=settings["mtf_at_nyquist"],
-        seed=int(settings["seed"]),
+        mtf_at_nyquist=mtf,
+        seed=seed,
         device=Device(settings["device"]),
         model=Path(settings["model"]) if settings["model"] else None,
         # Settings of before there were these choices do not have them.

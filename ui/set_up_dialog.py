@@ -131,7 +131,7 @@ class SetUpDialog(QDialog):
 
     def _connect(self) -> None:
         self._look_timer.timeout.connect(self.look)
-        self.options.changed.connect(self._look_timer.start)
+        self.options.changed.connect(self._on_options_changed)
         self.start_button.clicked.connect(self._start)
         self.cancel_button.clicked.connect(self._cancel)
         self.remove_button.clicked.connect(self._remove)
@@ -146,6 +146,13 @@ class SetUpDialog(QDialog):
         self._set_up.finished.connect(self._on_finished)
         self._set_up.failed.connect(self._on_failed)
         self._set_up.cancelled.connect(self._on_cancelled)
+
+    def _on_options_changed(self) -> None:
+        """Let nobody start what was planned for other options."""
+        self._plan = None
+        self._set_up.stop_looking()
+        self._enable_buttons()
+        self._look_timer.start()
 
     def _on_looked(self, plan: SetUpPlan) -> None:
         self._plan = plan

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Optional, Union
 
+from ..progress import OnStep, go_on
 from .gaps import Aim, GapFinder
 from .line import Line, Node, VertexOnSegment
 
@@ -24,6 +25,9 @@ SHORTEST_ALONE_PX = 8.0
 # What a crumb was loose on may be loose itself once that is gone.
 TIDYING_ROUNDS = 2
 
+# How often it is told how far the joining is.
+LINES_A_STEP = 500
+
 # Two ends at a node: those of lines that go on in each other, or of a ring.
 _TWO = 2
 
@@ -34,14 +38,14 @@ class _End:
     at_begin: bool
 
 
-def joined(lines: Iterable[Line], scale: int) -> list[Line]:
+def joined(lines: Iterable[Line], scale: int, on_step: OnStep = go_on) -> list[Line]:
     """Return the lines led on to each other where they end near by, from node to node.
 
     Args:
         lines: in any order; the same lines give the same result.
     """
     joints = _Joints(_in_order(lines), NODE_REACH_PX * scale)
-    joints.lead_on(GapFinder(joints.lines, scale))
+    joints.lead_on(GapFinder(joints.lines, scale), on_step)
     return _merged(joints.parts())
 
 
@@ -66,10 +70,12 @@ class _Joints:
         self._led: dict[_End, Node] = {}
         self._nodes: dict[int, list[VertexOnSegment]] = defaultdict(list)
 
-    def lead_on(self, finder: GapFinder) -> None:
+    def lead_on(self, finder: GapFinder, on_step: OnStep) -> None:
         """Lead free ends to what is ahead of them, the nearest first."""
         aims = []
         for number, line in enumerate(self.lines):
+            if number % LINES_A_STEP == 0:
+                on_step(number, len(self.lines))
             for at_begin in () if line.is_ring else (True, False):
                 aim = finder.best_aim(number, at_begin=at_begin)
                 if aim is not None:

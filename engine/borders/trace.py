@@ -55,7 +55,7 @@ def trace_borders(scene: Scene, output: Numbers, on_step: OnStep, window_px: int
         return likelihood(line, usual, scale) >= least
 
     lines = followed(picture, usual, on_step, lambda line: is_likely(line, LEAST_BEFORE_JOINING), window_px)
-    network = crossed(joined(lines, scale), scale)
+    network = crossed(joined(lines, scale, on_step), scale)
     likely = [line for line in network if is_likely(line, LEAST_LIKELIHOOD)]
     # What is left of the tolerance is for lines that were joined of several.
     final = [line.simplified(TOLERANCE_PX / 2.0 * scale) for line in tidied(likely, scale)]

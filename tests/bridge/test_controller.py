@@ -194,6 +194,33 @@ def test_what_the_disk_cannot_hold_by_its_turn_is_told_before_it_starts(
     assert controller.waiting == ()
 
 
+def test_a_folder_that_is_gone_by_its_turn_is_told_and_the_next_one_runs(
+    controller: EnhanceController, source: QgsRasterLayer, folder: Path, fake_engine: FakeEngine, qtbot: QtBot
+) -> None:
+    gone = folder / "stick"
+    gone.mkdir()
+    controller.start(request(source, folder))
+    controller.start(replace(request(source, folder), scale=4, output=gone / "out.tif"))
+    controller.start(replace(request(source, folder), method=Method.CHAIN, output=None))
+    gone.rmdir()
+    with qtbot.waitSignals([controller.finished, controller.failed, controller.finished], timeout=TIMEOUT_MS) as told:
+        pass
+    assert told.all_signals_and_args[1].args[0].startswith(f"The folder {gone} cannot be reached")
+    assert not controller.is_running
+
+
+def test_two_in_the_queue_never_write_the_same_extra(
+    controller: EnhanceController, source: QgsRasterLayer, folder: Path, use_engine: UseEngine, qtbot: QtBot
+) -> None:
+    use_engine("hang")
+    wish = replace(request(source, folder), method=Method.CHAIN, keeps_dip=True, output=folder / "a.tif")
+    controller.start(wish)
+    with pytest.raises(CannotEnhance, match="another run in the queue writes"):
+        controller.start(replace(wish, output=folder / "a.tiff", report=folder / "b.json", scale=4))
+    with qtbot.waitSignal(controller.cancelled, timeout=TIMEOUT_MS):
+        controller.cancel()
+
+
 def test_closing_ends_what_waits_as_well(
     controller: EnhanceController, source: QgsRasterLayer, folder: Path, use_engine: UseEngine, qtbot: QtBot
 ) -> None:

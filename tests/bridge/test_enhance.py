@@ -33,7 +33,7 @@ from headland.bridge.prepare import EnhancePlan, prepare
 from headland.bridge.request import EnhanceRequest
 from headland.bridge.staging import STAGING_PREFIX
 from headland.engine.client import run_worker
-from headland.engine.job import Method
+from headland.engine.job import Method, Preset
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import MakeLayer, UseEngine
 from headland.tests.support.rasters import CUSTOM_CRS, read_raster, read_valid
@@ -428,8 +428,23 @@ def test_how_far_off_the_result_may_be_is_a_raster_in_its_units_without_its_offs
     assert report["confidence_output"] == str(plan.confidence)
 
 
-@pytest.mark.parametrize("method", [Method.DECRAPPIFY, Method.ANCHOR])
-def test_it_is_not_mapped_for_methods_of_which_it_is_not_known(
-    fake_engine: FakeEngine, make_plan: MakePlan, method: Method
+@pytest.mark.parametrize(
+    "wishes", [{"method": Method.DECRAPPIFY}, {"method": Method.ANCHOR}, {"preset": Preset.REFERENCE}], ids=str
+)
+def test_it_is_not_mapped_where_it_is_not_known(
+    fake_engine: FakeEngine, make_plan: MakePlan, wishes: dict[str, Any]
 ) -> None:
-    assert make_plan(method=method, maps_confidence=True).confidence is None
+    assert make_plan(**{"method": Method.CHAIN, **wishes}, maps_confidence=True).confidence is None
+
+
+@pytest.mark.parametrize("extra", ["dip_output", "confidence"])
+def test_a_file_that_came_where_an_extra_was_to_be_stays_and_nothing_else_appears(
+    fake_engine: FakeEngine, make_plan: MakePlan, folder: Path, extra: str
+) -> None:
+    plan = make_plan(method=Method.CHAIN, keeps_dip=True, maps_confidence=True)
+    getattr(plan, extra).write_text("somebody's", encoding="utf-8")
+    before = sorted(folder.iterdir())
+    with pytest.raises(EnhanceFailed, match="it came there meanwhile"):
+        carry_out(plan)
+    assert getattr(plan, extra).read_text(encoding="utf-8") == "somebody's"
+    assert sorted(folder.iterdir()) == before

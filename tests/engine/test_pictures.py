@@ -184,10 +184,14 @@ def test_what_a_stopped_run_made_in_a_quick_way_is_wholly_uncertain() -> None:
     assert bound[:, -8:, -8:].min() > 5.0 * whole[:, -8:, -8:].mean()
 
 
-@pytest.mark.parametrize("method", [Method.DECRAPPIFY, Method.ANCHOR])
-def test_methods_without_deep_image_prior_have_no_map(method: Method) -> None:
+@pytest.mark.parametrize(
+    "wishes",
+    [{"method": Method.DECRAPPIFY}, {"method": Method.ANCHOR}, {"preset": Preset.REFERENCE}, {"model": "mine.onnx"}],
+    ids=str,
+)
+def test_what_was_not_calibrated_has_no_map(wishes: dict[str, Any]) -> None:
     with pytest.raises(JobError, match="How far off it may be is not known of the method"):
-        replace(PLAIN_JOB, method=method, maps_confidence=True)
+        replace(PLAIN_JOB, maps_confidence=True, **wishes)
 
 
 def test_the_worker_leaves_both_files(tmp_path: Path) -> None:

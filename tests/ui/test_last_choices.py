@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
@@ -16,6 +18,7 @@ from headland.tests.support.person import Person
 from headland.tests.support.window import Window
 from headland.tests.ui.conftest import AddLayer
 from headland.ui.dock_widget import EnhanceDock
+from headland.ui.last_choices import choices_of_project, remember
 
 TIMEOUT_MS = 60_000
 
@@ -120,7 +123,34 @@ def test_enhancing_once_more_does_not_ask_to_save_the_project_again(
     enhance(dock, person, qtbot)
     project.write(str(folder / "project.qgz"))
     assert not project.isDirty()
-    qtbot.waitUntil(dock.enhance_button.isEnabled)
-    person.click(dock.look_button)
-    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    # What makes it dirty is the new layer, and not that the same is remembered again.
+    remember(dock.request(), dock.extent_row.choice, project)
     assert not project.isDirty()
+    person.choose(dock.method_box, "Decrappify only")
+    remember(dock.request(), dock.extent_row.choice, project)
+    assert project.isDirty()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"seed": float("inf")},
+        {"seed": 10**30},
+        {"mtf_at_nyquist": "much"},
+        {"mtf_at_nyquist": 7.0},
+        {"scale": 2.0},
+        {"method": 3},
+        {"model": 5},
+        {"bands": "all"},
+        {"extent": {"source": "DRAWN", "bounds": [1, 2], "crs": "", "name": ""}},
+        {"extent": None},
+    ],
+    ids=str,
+)
+def test_damaged_choices_are_none(dock: EnhanceDock, add_layer: AddLayer, project: QgsProject, damage: Any) -> None:
+    add_layer()
+    remember(dock.request(), dock.extent_row.choice, project)
+    content = json.loads(project.readEntry("headland", "last_choices")[0])
+    assert choices_of_project(project) is not None
+    project.writeEntry("headland", "last_choices", json.dumps({**content, **damage}))
+    assert choices_of_project(project) is None
