@@ -13,6 +13,7 @@ from qgis.PyQt.QtWidgets import QAction
 from .bridge.controller import EnhanceController
 from .bridge.leftovers import sweep_in_background
 from .bridge.translation import load_translation
+from .bridge.words import tr
 from .processing.provider import HeadlandProvider
 from .ui.dock_widget import ICON_FILE, EnhanceDock
 
@@ -44,7 +45,7 @@ class HeadlandPlugin:
         self._controller = EnhanceController()
         self._dock = EnhanceDock(self._controller, self._iface.mapCanvas(), self._iface.messageBar(), window)
         self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self._dock)
-        self._action = QAction(QIcon(str(ICON_FILE)), self._dock.tr("Enhance extent"), window)
+        self._action = QAction(QIcon(str(ICON_FILE)), tr("Enhance extent"), window)
         self._action.setObjectName("headlandEnhanceExtent")
         self._action.setCheckable(True)
         self._dock.setToggleVisibilityAction(self._action)

@@ -62,7 +62,7 @@ class EngineSetUp(QObject):
     def look(self, wishes: Wishes) -> None:
         """Find out what ``wishes`` come to; ``looked`` or ``refused`` follows, for the last call only."""
         self.stop_looking()
-        self._look = self._started("Look for a Python", lambda _listener: _checked_plan(wishes), self._on_looked)
+        self._look = self._started(tr("Look for a Python"), lambda _listener: _checked_plan(wishes), self._on_looked)
 
     def stop_looking(self) -> None:
         """Let nothing follow on the last :meth:`look`."""
@@ -76,7 +76,7 @@ class EngineSetUp(QObject):
             return
         sources = replace(plan.sources, network=qgis_network())
         self._work = self._started(
-            "Set up Headland’s engine",
+            tr("Set up Headland’s engine"),
             lambda listener: set_up(replace(plan, sources=sources), listener),
             self._on_ended,
         )
@@ -84,7 +84,7 @@ class EngineSetUp(QObject):
     def remove(self) -> None:
         """Remove the engine, and those of other versions of Headland in the user's cache folder."""
         if self._may_begin():
-            self._work = self._started("Remove Headland’s engine", _remove_all, self._on_ended)
+            self._work = self._started(tr("Remove Headland’s engine"), _remove_all, self._on_ended)
 
     def cancel(self) -> None:
         """Ask a set-up to end; ``cancelled`` follows."""
@@ -105,7 +105,7 @@ class EngineSetUp(QObject):
         """Whether nothing uses the engine; say so if an enhancement does."""
         tasks = QgsApplication.taskManager().activeTasks()
         if self._work is None and any(isinstance(task, EnhanceTask) for task in tasks):
-            self.failed.emit("An enhancement is running; wait until it is done, or cancel it, and try again.", "")
+            self.failed.emit(tr("An enhancement is running; wait until it is done, or cancel it, and try again."), "")
             return False
         return self._work is None
 

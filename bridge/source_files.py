@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from .raster_source import SourceUnreadable
+from .words import tr
 
 # QGIS itself writes these beside a raster when it shows it: statistics and overviews, not what was measured.
 _WRITTEN_BY_VIEWING = (".aux.xml", ".ovr")
@@ -71,6 +72,8 @@ def _check(files: Iterable[SourceFile]) -> None:
     for file in files:
         if SourceFile.now(file.path) != file:
             raise SourceChanged(
-                f"{file.path} was changed, replaced or removed after it had been chosen, so nothing was made of it; "
-                "wait until it is whole and start again."
+                tr(
+                    "{file} was changed, replaced or removed after it had been chosen, so nothing was made of it; wait "
+                    "until it is whole and start again."
+                ).format(file=file.path)
             )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .private_folder import ASIDE_PREFIX, PrivateFolder
+from .words import tr
 
 STAGING_PREFIX = ".headland-"
 
@@ -21,8 +22,10 @@ class NotPutBack(RuntimeError):
 
     def __init__(self, places: tuple[str, ...]) -> None:
         super().__init__(
-            f"The result could not be written and what was there not be put back: {' and '.join(places)}; move it back "
-            "once the folder can be written to."
+            tr(
+                "The result could not be written, nor what was there before be put back ({places}); move it back once "
+                "the folder can be written to."
+            ).format(places=tr(" and ").join(places))
         )
         self.places = places
 

@@ -13,6 +13,7 @@ from qgis.PyQt.QtGui import QImage
 from .enhance import EnhanceCancelled, EnhanceFailed, EnhanceResult, enhance
 from .plan import EnhancePlan
 from .preview import PreviewPainter
+from .words import tr
 
 
 class EnhanceTask(QgsTask):
@@ -30,7 +31,7 @@ class EnhanceTask(QgsTask):
     previewed = pyqtSignal(QImage)
 
     def __init__(self, plan: EnhancePlan, painter: Optional[PreviewPainter] = None) -> None:
-        super().__init__(f"Enhance {plan.title}", QgsTask.Flag.CanCancel)
+        super().__init__(tr("Enhance {}").format(plan.title), QgsTask.Flag.CanCancel)
         self.plan = plan
         self.result: Optional[EnhanceResult] = None
         self.failure: Optional[EnhanceFailed] = None

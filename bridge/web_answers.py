@@ -83,8 +83,7 @@ class WebAnswers:
         """Take a warning as a failure if nothing else explains it: an answer that came, but is no picture."""
         is_ours = threading.get_ident() == self._thread and tag == _LOG_TAG and level != Qgis.MessageLevel.Info
         if is_ours and self.failure is None and not self._has_blank:
-            sent = self._odd_type or "a picture that is damaged"
-            self.failure = (
-                f"The server {self._server} sent {sent} where a picture was asked for; check on the map whether the "
-                "layer still works."
-            )
+            self.failure = tr(
+                "The server {server} sent {sent} where a picture was asked for; check on the map whether the layer "
+                "still works."
+            ).format(server=self._server, sent=self._odd_type or tr("a picture that is damaged"))

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from .plain_file import open_plain
+
 POINTS_FILE = "border_points.npy"
 OFFSETS_FILE = "border_offsets.npy"
 STRENGTHS_FILE = "border_strengths.npy"
@@ -64,7 +66,12 @@ def write_borders(folder: Path, lines: BorderLines) -> None:
         (OFFSETS_FILE, lines.offsets),
         (STRENGTHS_FILE, lines.strengths),
     ):
-        np.save(folder / name, values, allow_pickle=False)
+        with open_plain(folder / name, "wb") as file:
+            npy_format.write_array_header_1_0(file, npy_format.header_data_from_array_1_0(values))
+            # A write may take a part only.
+            left = memoryview(values.tobytes())
+            while left:
+                left = left[file.write(left) or 0 :]
 
 
 def read_borders(folder: Path, width_px: int, height_px: int) -> BorderLines:
@@ -94,7 +101,7 @@ def read_borders(folder: Path, width_px: int, height_px: int) -> BorderLines:
 
 def _read(path: Path, dtype: np.dtype[Any], axes: int) -> NDArray[Any]:
     """Return the array, which must have that type and so many axes; all of it is looked for before room is made."""
-    with path.open("rb") as file:
+    with open_plain(path, "rb") as file:
         try:
             npy_format.read_magic(file)
             shape, is_fortran, found = npy_format.read_array_header_1_0(file)

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     """Run the command line."""
     root, out = Path(arguments[0]), Path(arguments[1])
     texts: dict[str, str] = {}
-    files = sorted(file for room in ROOMS for file in (root / room).rglob("*.py"))
+    files = [root / "plugin.py", *sorted(file for room in ROOMS for file in (root / room).rglob("*.py"))]
     for file in files:
         for text in texts_in(file.read_text(encoding="utf-8")):
             texts.setdefault(text, file.relative_to(root).as_posix())

@@ -512,3 +512,13 @@ def test_traced_borders_are_loaded_with_their_result_and_not_without(
             details.postProcessor().postProcessLayer(borders, context, QgsProcessingFeedback())
             assert "not surveyed" in borders.metadata().abstract()
             assert borders.renderer().symbol().symbolLayerCount() == 2
+
+
+def test_what_is_wished_for_beside_the_result_is_an_output_of_its_own(
+    make_layer: MakeLayer, fake_engine: FakeEngine
+) -> None:
+    outcome = run(INPUT=make_layer(), METHOD="chain", MAP_CONFIDENCE="yes", KEEP_DIP=True, OUTPUT="TEMPORARY_OUTPUT")
+    datasets = [gdal.Open(outcome[name]) for name in ("CONFIDENCE_OUTPUT", "DIP_OUTPUT")]
+    assert [one.GetRasterBand(1).DataType for one in datasets] == [gdal.GDT_Float32, gdal.GDT_UInt16]
+    plain = run(INPUT=make_layer(), OUTPUT="TEMPORARY_OUTPUT")
+    assert not {"CONFIDENCE_OUTPUT", "DIP_OUTPUT"} & set(plain)
