@@ -25,8 +25,8 @@ class EnhanceRequest:
         model: the user's own Decrappify model (ONNX, its card beside it); None for the shipped one.
         is_cloud_optimised: whether the result is to be a cloud-optimised GeoTIFF.
         keeps_dip: whether Deep Image Prior's own picture is to be kept beside the result; only the chain has one.
-        maps_confidence: whether it is to be mapped how far off the result may be; of the methods that run Deep Image
-            Prior.
+        maps_confidence: whether it is to be mapped how far off the result may be; of the shipped networks that run Deep
+            Image Prior.
         traces_borders: whether a line layer of likely field borders is to go with it.
         output: where the GeoTIFF goes; None for a temporary file.
         report: where the JSON report goes; None for beside the output.

@@ -1,9 +1,9 @@
 """The job folder: the contract between QGIS and the worker process.
 
 A job is a private folder that holds ``job.json`` (a :class:`Job`), ``input.npy`` and ``valid.npy``.
-The worker adds ``output.npy``, and if the job asks for them ``preview.npy`` while it works and the traced borders
-(:mod:`.border_file`) when it is done. Both sides read and write arrays window by window (:mod:`.array_file`), so their
-size is bounded by the disk and not by memory.
+The worker adds ``output.npy``, and if the job asks for them ``preview.npy`` while it works, and ``dip.npy``,
+``confidence.npy`` and the traced borders (:mod:`.border_file`) when it is done. Both sides read and write arrays window
+by window (:mod:`.array_file`), so their size is bounded by the disk and not by memory.
 
 ======================  ===========================================  ==========================
 file                    shape                                        values

@@ -171,7 +171,7 @@ class AdvancedBox(FoldingBox):
             (tr("&Bands"), self.bands_box, tr("The bands to enhance; none ticked means all of them")),
             (tr("&Effort"), self.preset_box, tr("How much effort Deep Image Prior makes")),
             (tr("Se&nsor"), self.sensor_box, tr("Whose blur is undone")),
-            (tr("MT&F"), self.mtf_box, tr("Modulation transfer at Nyquist of a custom sensor; smaller: more blur")),
+            (tr("MTF"), self.mtf_box, tr("Modulation transfer at Nyquist of a custom sensor; smaller: more blur")),
             (tr("See&d"), self.seed_box, tr("The same seed on the same computer gives the same pixels")),
             (tr("De&vice"), self.device_box, tr("Where the engine computes")),
             (
@@ -208,6 +208,9 @@ class AdvancedBox(FoldingBox):
             widget.setToolTip(tip)
             widget.setAccessibleName(label.replace("&", ""))
             form.addRow(label, widget)
+        # Heard without its label, a box is to say what it does.
+        self.confidence_box.setAccessibleName(tr("Map how far off the result may be"))
+        self.dip_box.setAccessibleName(tr("Keep what DIP alone gives"))
         self.borders_box.setAccessibleName(tr("Trace field borders"))
 
     def _enable_mtf(self) -> None:

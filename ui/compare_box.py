@@ -42,7 +42,7 @@ class CompareBox(QWidget):
         self.slider.setAccessibleName(tr("Strength"))
         # A click on it must not take the keys from the map, where F is held.
         self.slider.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        label = QLabel(tr("S&trength"))
+        label = QLabel(tr("Strengt&h"))
         label.setBuddy(self.slider)
         self.strength_label = QLabel()
         # Room for the longest text, so that the slider keeps its length.
