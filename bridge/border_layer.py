@@ -32,7 +32,7 @@ _RIM_WIDTH = f'0.45 + 0.45 * "{STRENGTH_FIELD}"'
 
 
 def add_borders(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: dict[str, Any]) -> QgsVectorLayer:
-    """Add ``file`` to the project, directly above the layer of its result, and return its layer. On the main thread."""
+    """Add ``file`` to the project, on top of what goes with its result, and return its layer. On the main thread."""
     project = QgsProject.instance()
     layer = open_borders(plan, file, report)
     layer.setCrs(result.crs())
@@ -40,7 +40,8 @@ def add_borders(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: d
     root = project.layerTreeRoot()
     node = root.findLayer(result.id())
     group = root if node is None else node.parent()
-    group.insertLayer(0 if node is None else group.children().index(node), layer)
+    # On top of all that goes with the result.
+    group.insertLayer(0, layer)
     return layer
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from qgis.core import (
     QgsColorRampShader,
+    QgsGradientColorRamp,
     QgsProject,
     QgsRasterLayer,
     QgsRasterShader,
@@ -56,17 +57,22 @@ def _veil(layer: QgsRasterLayer, band: int, plan: EnhancePlan, report: dict[str,
     info = plan.bands[min(band, len(plan.bands)) - 1]
     # QGIS shows values, and the report holds digital numbers.
     least = (bounds[band - 1] if band <= len(bounds) else 1.0) * (info.scale or 1.0)
+    begin, end = _CLEAR * least, _DENSE * least
     clear, dense = QColor(_VEIL), QColor(_VEIL)
     clear.setAlpha(0)
     dense.setAlpha(_MOST_OPAQUE)
-    shader_function = QgsColorRampShader(0.0, _DENSE * least)
+    shader_function = QgsColorRampShader(begin, end, QgsGradientColorRamp(clear, dense))
     shader_function.setColorRampType(QgsColorRampShader.Type.Interpolated)
     shader_function.setColorRampItemList(
         [
-            QgsColorRampShader.ColorRampItem(_CLEAR * least, clear, f"{_CLEAR * least:.4g}"),
-            QgsColorRampShader.ColorRampItem(_DENSE * least, dense, f"{_DENSE * least:.4g}"),
+            QgsColorRampShader.ColorRampItem(begin, clear, f"{begin:.3g}"),
+            QgsColorRampShader.ColorRampItem(end, dense, f"{end:.3g}"),
         ]
     )
-    shader = QgsRasterShader()
+    shader = QgsRasterShader(begin, end)
     shader.setRasterShaderFunction(shader_function)
-    layer.setRenderer(QgsSingleBandPseudoColorRenderer(layer.dataProvider(), band, shader))
+    renderer = QgsSingleBandPseudoColorRenderer(layer.dataProvider(), band, shader)
+    # Without them the style does not survive being saved, or looked at in the layer's properties.
+    renderer.setClassificationMin(begin)
+    renderer.setClassificationMax(end)
+    layer.setRenderer(renderer)

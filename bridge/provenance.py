@@ -12,7 +12,7 @@ from qgis.core import QgsLayerMetadata, QgsRasterLayer
 from ..engine.events import Started
 from ..engine.job import Method
 from .plan import EnhancePlan
-from .raster_source import NATURE, NATURE_ITEM, BandInfo
+from .raster_source import CONFIDENCE_ITEM, NATURE, NATURE_ITEM, BandInfo
 from .version import headland_version
 
 CONFIDENCE_NATURE = "nine pixels of ten are off by less than this"
@@ -79,7 +79,7 @@ def confidence_items(plan: EnhancePlan, items: dict[str, str]) -> dict[str, str]
     return {
         **{name: text for name, text in items.items() if name != NATURE_ITEM},
         "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, enhanced x{plan.job.scale}: {CONFIDENCE_NATURE}",
-        "HEADLAND_CONFIDENCE": CONFIDENCE_NATURE,
+        CONFIDENCE_ITEM: CONFIDENCE_NATURE,
     }
 
 

@@ -30,7 +30,7 @@ LARGEST_MEASUREMENT = 1e30
 _KEPT_DOMAINS = ("", "IMAGERY")
 # What describes the old file's pixels or layout and not the measurement.
 # What a result says of itself.
-NATURE_ITEM = "HEADLAND_NATURE"
+NATURE_ITEM, CONFIDENCE_ITEM = "HEADLAND_NATURE", "HEADLAND_CONFIDENCE"
 NATURE = "enhanced, not measured"
 _DROPPED_ITEMS = ("STATISTICS_", "HEADLAND_", "AREA_OR_POINT", "TIFFTAG_", "OVR_", "LAYER_TYPE", "RepresentationType")
 
@@ -165,7 +165,8 @@ def _describe(dataset: gdal.Dataset) -> RasterInfo:
         bands=tuple(_describe_band(dataset, number) for number in range(1, dataset.RasterCount + 1)),
         files=tuple(Path(file) for file in dataset.GetFileList() or ()),
         metadata=_metadata(dataset),
-        is_enhanced=dataset.GetMetadataItem(NATURE_ITEM) == NATURE,
+        is_enhanced=dataset.GetMetadataItem(NATURE_ITEM) == NATURE
+        or dataset.GetMetadataItem(CONFIDENCE_ITEM) is not None,
     )
 
 

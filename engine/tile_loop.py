@@ -207,7 +207,9 @@ class _TileLoop:
     def _bound(self, tile: Tile, after_dip: Tile | None) -> Tensor:
         """Return what the error of a finished tile stays below in nine pixels of ten, 0 where the input is invalid."""
         dip = None if after_dip is None else after_dip.estimate
-        if dip is not None and self._plan.confidence is not None and not self._progress.is_to_finish():
+        # To finish early leaves out turns, where there are several.
+        is_cut_short = self._progress.is_to_finish() and self._plan.settings.get("turns", 1) > 1
+        if dip is not None and self._plan.confidence is not None and not is_cut_short:
             with self._progress.timed("confidence"):
                 return self._plan.confidence(tile, dip).bound.nan_to_num(nan=0.0)
         # Nobody has measured how far off the quick way is, or a tile that was cut short: as far as the band's range is

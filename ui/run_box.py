@@ -29,6 +29,7 @@ class RunBox(QWidget):
     ) -> None:
         super().__init__(parent)
         self._controller = controller
+        self._is_finishing = False
         self.title_label = ElidedLabel()
         self.phase_label = WrappingLabel()
         self.progress_bar = QProgressBar()
@@ -62,6 +63,7 @@ class RunBox(QWidget):
 
     def begin(self) -> None:
         """Show that work has begun."""
+        self._is_finishing = False
         self.tell(tr("Starting"), 0.0)
         for button in (self.finish_button, self.cancel_button):
             button.setEnabled(True)
@@ -74,7 +76,7 @@ class RunBox(QWidget):
 
     def tell(self, phase: str, fraction: float) -> None:
         """Say what is being done and how much of the whole is done."""
-        self.phase_label.setText(phase)
+        self.phase_label.setText(tr("Finishing: {}").format(phase) if self._is_finishing else phase)
         self.progress_bar.setValue(int(fraction * PROGRESS_STEPS))
 
     def _explain(self) -> None:
@@ -105,6 +107,7 @@ class RunBox(QWidget):
         self.title_label.set_text(plan.title)
 
     def _finish(self) -> None:
+        self._is_finishing = True
         self.finish_button.setEnabled(False)
         self.phase_label.setText(tr("Finishing what was begun"))
         self._controller.finish()

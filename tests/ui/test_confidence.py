@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pytestqt.qtbot import QtBot
 from qgis.core import QgsProject
+from qgis.PyQt.QtXml import QDomDocument
 
 from headland.bridge.doubts import doubts_in_words
 from headland.engine.domain import Doubt
@@ -25,16 +26,30 @@ def test_a_veil_lies_above_the_result_and_the_panel_says_how_much_is_uncertain(
     dock.advanced_box.setCollapsed(False)
     qtbot.waitUntil(dock.enhance_button.isEnabled)
     person.click(dock.advanced_box.confidence_box)
+    person.click(dock.advanced_box.borders_box)
     person.click(dock.enhance_button)
     qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
     group, below = project.layerTreeRoot().children()
     names = [node.name() for node in group.children()]
-    assert names == ["Fields 2024 (possible error)", "Fields 2024 (enhanced ×4)"]
+    # Who digitizes needs the lines on top.
+    assert names == [
+        "Fields 2024 field borders (traced)",
+        "Fields 2024 (possible error)",
+        "Fields 2024 (enhanced ×4)",
+    ]
     assert below.layer() == source
-    veil = group.children()[0].layer()
+    veil = group.children()[1].layer()
     assert veil.extent() == source.extent()
     items = veil.renderer().shader().rasterShaderFunction().colorRampItemList()
     assert [(item.value, item.color.alpha()) for item in items] == [(20.0, 0), (80.0, 170)]
+    assert (veil.renderer().classificationMin(), veil.renderer().classificationMax()) == (20.0, 80.0)
+    # As the layer's properties do it: the style is written down and read again.
+    document = QDomDocument()
+    veil.exportNamedStyle(document)
+    again = veil.clone()
+    assert again.importNamedStyle(document)[0]
+    shown = again.renderer().shader().rasterShaderFunction()
+    assert (shown.minimumValue(), shown.maximumValue()) == (20.0, 80.0)
     assert "nine pixels of ten" in veil.metadata().abstract()
     assert "3 % of the area is uncertain." in dock.result_panel.label.text()
 
