@@ -17,7 +17,7 @@ from qgis.PyQt.QtGui import QColor
 
 from .plan import EnhancePlan
 from .provenance import describe_confidence
-from .result_layer import mark_as_result
+from .result_layer import mark_as_result, veil_with
 from .words import tr
 
 # As multiples of the bound from which an area counts as uncertain: nothing is veiled below the first, and what is
@@ -37,6 +37,7 @@ def add_confidence(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report
     _veil(layer, _shown_band(result), plan, report)
     describe_confidence(layer, report)
     mark_as_result(layer, plan.source_layer_id)
+    veil_with(result, layer)
     project.addMapLayer(layer, False)
     node = project.layerTreeRoot().findLayer(result.id())
     group = node.parent()

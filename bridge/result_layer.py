@@ -25,8 +25,9 @@ from .words import tr
 _BAND_ATTRIBUTES = ("band", "grayBand", "redBand", "greenBand", "blueBand")
 # How QGIS shows what a map server sends: as it is. A file with the same colours needs a renderer of bands.
 _PICTURE_RENDERER = "singlebandcolordata"
-# Of a result: the ids of its source layer, and of the layer of Deep Image Prior's own picture.
+# Of a result: the ids of its source layer, of Deep Image Prior's own picture, and of what veils it.
 _SOURCE_PROPERTY, _DIP_PROPERTY = "headland/source_layer", "headland/dip_layer"
+_CONFIDENCE_PROPERTY = "headland/confidence_layer"
 _STYLE_CATEGORIES = QgsMapLayer.StyleCategory.Symbology | QgsMapLayer.StyleCategory.Rendering
 
 
@@ -72,6 +73,16 @@ def add_dip(plan: EnhancePlan, file: Path, result: QgsRasterLayer, project: QgsP
 def mark_as_result(layer: QgsMapLayer, source_layer_id: str) -> None:
     """Let ``layer`` count as a result of its source, which a comparison with that leaves out."""
     layer.setCustomProperty(_SOURCE_PROPERTY, source_layer_id)
+
+
+def veil_with(result: QgsRasterLayer, veil: QgsMapLayer) -> None:
+    """Let ``result`` know the layer that says how far off it may be."""
+    result.setCustomProperty(_CONFIDENCE_PROPERTY, veil.id())
+
+
+def confidence_id_of(layer: QgsMapLayer) -> str:
+    """Return the id of the layer that says how far off a result may be, "" if there is none."""
+    return str(layer.customProperty(_CONFIDENCE_PROPERTY, ""))
 
 
 def dip_id_of(layer: QgsMapLayer) -> str:

@@ -185,7 +185,7 @@ class AdvancedBox(FoldingBox):
                 tr("Write a cloud-optimised GeoTIFF, which web maps and cloud storage read well"),
             ),
             (
-                tr("Confidence"),
+                tr("Errors"),
                 self.confidence_box,
                 tr("Add a layer that says how far off the result may be, and shades what is uncertain"),
             ),
@@ -200,7 +200,7 @@ class AdvancedBox(FoldingBox):
                 tr("Add a layer of likely field borders, to snap to and to trace along; each line is a guess"),
             ),
             (tr("&Cache"), self.cache_row, tr("Finished tiles: what was cancelled or crashed goes on where it was")),
-            (tr("Cache l&imit"), self.cache_limit_box, tr("How much is kept; the oldest makes room for the new")),
+            (tr("L&imit"), self.cache_limit_box, tr("How much is kept; the oldest makes room for the new")),
             (tr("En&gine"), self.engine_row, tr("What computes: PyTorch and ONNX Runtime, apart from QGIS’s Python")),
         )
         for label, widget, tip in rows:
@@ -209,6 +209,7 @@ class AdvancedBox(FoldingBox):
             widget.setAccessibleName(label.replace("&", ""))
             form.addRow(label, widget)
         # Heard without its label, a box is to say what it does.
+        self.cache_limit_box.setAccessibleName(tr("Cache limit"))
         self.confidence_box.setAccessibleName(tr("Map how far off the result may be"))
         self.dip_box.setAccessibleName(tr("Keep what DIP alone gives"))
         self.borders_box.setAccessibleName(tr("Trace field borders"))

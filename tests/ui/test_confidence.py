@@ -51,6 +51,8 @@ def test_a_veil_lies_above_the_result_and_the_panel_says_how_much_is_uncertain(
     shown = again.renderer().shader().rasterShaderFunction()
     assert (shown.minimumValue(), shown.maximumValue()) == (20.0, 80.0)
     assert "nine pixels of ten" in veil.metadata().abstract()
+    dock.result_panel.compare_box.slider.setValue(0)
+    assert veil.opacity() == 0.0
     assert "3 % of the area is uncertain." in dock.result_panel.label.text()
 
 
