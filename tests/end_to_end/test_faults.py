@@ -37,6 +37,10 @@ from headland.tests.support.faults import BrokenDisk, largest_file, small_disk
 from headland.tests.support.fixtures import MakeLayer
 from headland.tests.support.rasters import fields, read_raster, write_raster
 
+# Where other parts of QGIS have switched GDAL's exceptions on, it tells once more, to nobody, when a dataset is let go
+# that could not be written.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 IS_ALL = os.environ.get("HEADLAND_FAULTS") == "all"
 OLD = {
     "schärfer.tif": b"an old result",

@@ -66,7 +66,7 @@ def test_the_check_builds_in_a_folder_without_spaces_whatever_the_temporary_fold
     run = subprocess.run([str(checkout / ".ci" / "run")], env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     targets, folders = zip(*(line.split(" in ") for line in run.stdout.splitlines()))
-    assert targets == ("lint", "test")
+    assert targets == ("lint", "gate", "test")
     assert " " not in folders[0]
     assert not Path(folders[0].strip("<>")).exists()
     assert list(temporary.iterdir()) == []

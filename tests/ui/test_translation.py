@@ -52,7 +52,11 @@ def marked() -> Iterator[None]:
 def untranslated(dock: EnhanceDock) -> set[str]:
     """The texts of all widgets of the dock that are no translations, tooltips and accessible names with them."""
     texts: set[str] = set()
+    engine_row = dock.advanced_box.engine_row
     for widget in dock.findChildren(QWidget):
+        # What the engine's set-up has found out stands in English in its folder.
+        if widget is engine_row or engine_row.isAncestorOf(widget):
+            continue
         # What QGIS's own widgets are made of is QGIS's to translate.
         if "Headland" not in widget.__class__.__module__ and not isinstance(
             widget, (QLabel, QAbstractButton, QGroupBox, QComboBox)
