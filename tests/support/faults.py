@@ -159,26 +159,30 @@ class SmallDisk:
 
     Attributes:
         folder: where it is mounted.
+        is_filled: whether that was done.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-
-    @property
-    def is_filled(self) -> bool:
-        """Whether that was done."""
-        return (self.folder / "ballast").exists()
+        self.is_filled = False
 
     def leave(self, free_bytes: int) -> None:
         """Fill it up but for so many bytes."""
         ballast = self.folder / "ballast"
         room = shutil.disk_usage(self.folder).free - free_bytes
-        with ballast.open("ab") as file:
-            file.write(bytes(max(0, room)))
+        self.is_filled = True
+        try:
+            with ballast.open("ab") as file:
+                file.write(bytes(max(0, room)))
+        except OSError as error:
+            # Whoever works on it may have taken the room meanwhile: full it is.
+            if error.errno != errno.ENOSPC:
+                raise
 
     def relieve(self) -> None:
         """Take the ballast away."""
         (self.folder / "ballast").unlink(missing_ok=True)
+        self.is_filled = False
 
 
 @contextmanager
