@@ -129,7 +129,7 @@ def test_while_it_runs_the_map_shows_what_is_done_in_the_layers_colours(
     transform = QgsCoordinateTransform(layer.crs(), QgsCoordinateReferenceSystem("EPSG:4326"), QgsProject.instance())
     window.canvas.setExtent(transform.transformBoundingBox(layer.extent()))
     wait_for_map(window, qtbot)
-    assert colour_at(window, transform.transform(places[0])) == before[0]
+    qtbot.waitUntil(lambda: colour_at(window, transform.transform(places[0])) == before[0])
     Person(qtbot).click(dock.cancel_button)
     qtbot.waitUntil(lambda: previews(window) == [])
 
