@@ -129,7 +129,10 @@ def test_while_it_runs_the_map_shows_what_is_done_in_the_layers_colours(
     transform = QgsCoordinateTransform(layer.crs(), QgsCoordinateReferenceSystem("EPSG:4326"), QgsProject.instance())
     window.canvas.setExtent(transform.transformBoundingBox(layer.extent()))
     wait_for_map(window, qtbot)
-    qtbot.waitUntil(lambda: colour_at(window, transform.transform(places[0])) == before[0])
+    # Drawn anew, a pixel may be its neighbour in the same field, which differs by noise.
+    seen = colour_at(window, transform.transform(places[0]))
+    channels = zip(seen.getRgb()[:3], before[0].getRgb()[:3])
+    assert max(abs(one - other) for one, other in channels) < 30
     Person(qtbot).click(dock.cancel_button)
     qtbot.waitUntil(lambda: previews(window) == [])
 
