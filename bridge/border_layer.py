@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsLayerMetadata,
     QgsLineSymbol,
-    QgsMapLayer,
     QgsProject,
     QgsProperty,
     QgsRasterLayer,
@@ -22,7 +20,7 @@ from qgis.PyQt.QtGui import QColor
 from .border_sink import LAYER_NAME, STRENGTH_FIELD
 from .compat import stroke_width_property
 from .plan import EnhancePlan
-from .provenance import border_abstract, history_of
+from .provenance import describe_borders
 from .words import tr
 
 # Bright on soil and crops, with a dark rim for what is bright itself; in millimetres, as wide as the border is likely.
@@ -37,11 +35,7 @@ def add_borders(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: d
     layer = open_borders(plan, file, report)
     layer.setCrs(result.crs())
     project.addMapLayer(layer, False)
-    root = project.layerTreeRoot()
-    node = root.findLayer(result.id())
-    group = root if node is None else node.parent()
-    # On top of all that goes with the result.
-    group.insertLayer(0, layer)
+    project.layerTreeRoot().findLayer(result.id()).parent().insertLayer(0, layer)
     return layer
 
 
@@ -72,16 +66,3 @@ def style_borders(layer: QgsVectorLayer) -> None:
         line.setDataDefinedProperty(stroke_width_property(), QgsProperty.fromExpression(width))
         symbol.appendSymbolLayer(line)
     layer.setRenderer(QgsSingleSymbolRenderer(symbol))
-
-
-def describe_borders(layer: QgsMapLayer, report: dict[str, Any]) -> None:
-    """Write into the layer's metadata what it is, a guess, and how it was made."""
-    metadata = QgsLayerMetadata()
-    metadata.setTitle(layer.name())
-    metadata.setType("dataset")
-    metadata.setParentIdentifier(report["output"])
-    metadata.setAbstract(border_abstract(report["input"]["layer"]))
-    metadata.setKeywords({"headland": ["field borders", "traced by machine", report["method"]]})
-    metadata.setHistory(history_of(report))
-    metadata.setCrs(layer.crs())
-    layer.setMetadata(metadata)

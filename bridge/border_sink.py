@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
@@ -20,7 +17,7 @@ from ..engine.grid import Grid
 from .compat import close_dataset
 from .gdal_errors import GdalError, gdal_failures_raised
 from .raster_sink import ResultUnwritable
-from .staging import Staging
+from .staging import StagedFile, Staging, check_free
 from .words import tr
 
 LAYER_NAME = "field_borders"
@@ -49,22 +46,8 @@ class BorderDescription:
     abstract: str
 
 
-@contextmanager
-def staged_borders(path: Optional[Path]) -> Iterator[StagedBorders]:
-    """Yield what writes borders that are to stand at ``path``, None for none; what was not published is removed."""
-    borders = StagedBorders(path)
-    try:
-        yield borders
-    finally:
-        borders.discard()
-
-
-class StagedBorders:
-    """Borders that are written first and get their name later, when all else is done too; none if there is no path."""
-
-    def __init__(self, path: Optional[Path]) -> None:
-        self._path = path
-        self._staging: Optional[Staging] = None
+class StagedBorders(StagedFile):
+    """Borders; their name must be free: lines that somebody has edited are not to be lost."""
 
     def write(self, description: BorderDescription, lines: BorderLines, on_fraction: Callable[[float], None]) -> None:
         """Write the GeoPackage into a private folder beside its place.
@@ -76,9 +59,7 @@ class StagedBorders:
             ResultUnwritable: if GDAL fails.
             OSError: if the folder cannot be written to.
         """
-        if self._path is None:
-            raise ValueError("no borders were wished for")
-        self._staging = Staging(self._path)
+        path, staging = self._begin()
         try:
             with gdal_failures_raised() as raise_failure:
 
@@ -86,34 +67,19 @@ class StagedBorders:
                     raise_failure()
                     on_fraction(fraction)
 
-                _write(self._staging.path / _PARTIAL_NAME, description, lines, tell)
+                _write(staging.path / _PARTIAL_NAME, description, lines, tell)
                 raise_failure()
         except GdalError as error:
             raise ResultUnwritable(
-                tr("The borders cannot be written to {parent} ({error}); is there room on the disk?").format(
-                    parent=self._path.parent, error=error
-                )
+                tr(
+                    "The borders cannot be written to {folder} ({error}); see that there is room on the disk, or "
+                    "choose another folder."
+                ).format(folder=path.parent, error=error)
             ) from error
 
-    def publish(self) -> None:
-        """Give the file its name, which must be free: lines that somebody has edited are not to be lost."""
-        if self._path is None:
-            return
-        if self._staging is None:
-            raise ValueError("nothing was written")
-        if os.path.lexists(self._path):
-            raise FileExistsError(errno.EEXIST, tr("it came there meanwhile"), str(self._path))
-        self._staging.move(self._staging.path / _PARTIAL_NAME, self._path)
-
-    def take_back(self) -> None:
-        """Undo ``publish``."""
-        if self._staging is not None:
-            self._staging.move_back()
-
-    def discard(self) -> None:
-        """Remove what was not published."""
-        if self._staging is not None:
-            self._staging.remove()
+    def _move_to(self, path: Path, staging: Staging) -> None:
+        check_free(path)
+        staging.move(staging.path / _PARTIAL_NAME, path)
 
 
 def _write(

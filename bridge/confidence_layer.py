@@ -17,7 +17,7 @@ from qgis.PyQt.QtGui import QColor
 
 from .plan import EnhancePlan
 from .provenance import describe_confidence
-from .result_layer import mark_as_result, veil_with
+from .result_layer import mark_as_result, tie_confidence
 from .words import tr
 
 # As multiples of the bound from which an area counts as uncertain: nothing is veiled below the first, and what is
@@ -37,7 +37,7 @@ def add_confidence(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report
     _veil(layer, _shown_band(result), plan, report)
     describe_confidence(layer, report)
     mark_as_result(layer, plan.source_layer_id)
-    veil_with(result, layer)
+    tie_confidence(layer, result)
     project.addMapLayer(layer, False)
     node = project.layerTreeRoot().findLayer(result.id())
     group = node.parent()
@@ -54,10 +54,8 @@ def _shown_band(result: QgsRasterLayer) -> int:
 
 def _veil(layer: QgsRasterLayer, band: int, plan: EnhancePlan, report: dict[str, Any]) -> None:
     """Show ``band`` as a veil, the denser the farther off it may be."""
-    bounds = report.get("uncertain_from", ())
-    info = plan.bands[min(band, len(plan.bands)) - 1]
     # QGIS shows values, and the report holds digital numbers.
-    least = (bounds[band - 1] if band <= len(bounds) else 1.0) * (info.scale or 1.0)
+    least = report["uncertain_from"][band - 1] * (plan.bands[band - 1].scale or 1.0)
     begin, end = _CLEAR * least, _DENSE * least
     clear, dense = QColor(_VEIL), QColor(_VEIL)
     clear.setAlpha(0)

@@ -16,7 +16,7 @@ from .enhance import EnhanceResult
 from .plan import CannotEnhance, EnhancePlan
 from .prepare import check_room_for, prepare
 from .preview import NoPreview, PreviewPainter
-from .provenance import describe_layer
+from .provenance import describe_dip, describe_layer
 from .quick_look import discard, quick_look_request
 from .request import EnhanceRequest
 from .result_layer import add_dip, add_result
@@ -144,13 +144,18 @@ class EnhanceController(QObject):
     def close(self) -> None:
         """Cancel everything and wait until the worker is gone; no signal follows. For the plugin's unload."""
         QgsProject.instance().cleared.disconnect(self._on_project_cleared)
-        waiting, self._waiting = self._waiting, []
-        running, self._running = self._running, None
-        for run in (*waiting, *([running] if running is not None else [])):
+        runs, running = self._runs, self._running
+        self._waiting, self._running = [], None
+        for run in runs:
             self._disconnect(run.task)
             run.task.cancel()
         if running is not None:
             running.task.wait_for_end(_LONGEST_WAIT_S)
+
+    @property
+    def _runs(self) -> tuple[_Run, ...]:
+        """All that are running or waiting."""
+        return (*self._waiting, *filter(None, (self._running,)))
 
     def _start(self, request: EnhanceRequest, *, has_preview: bool, is_quick_look: bool) -> None:
         plan = prepare(request, QgsProject.instance().transformContext())
@@ -176,7 +181,7 @@ class EnhanceController(QObject):
 
     def _check_against_queue(self, plan: EnhancePlan) -> None:
         """Refuse what is running or waiting already, or would write over what that writes."""
-        for run in (*self._waiting, *([self._running] if self._running is not None else [])):
+        for run in self._runs:
             other = run.task.plan
             if set(plan.files) & set(other.files):
                 raise CannotEnhance(
@@ -187,8 +192,8 @@ class EnhanceController(QObject):
             if _work_of(plan) == _work_of(other):
                 raise CannotEnhance(
                     tr(
-                        "This extent is being enhanced with these settings already; change one of them to "
-                        "queue another."
+                        "This extent is being enhanced with these settings already; change one of them to queue "
+                        "another."
                     )
                 )
 
@@ -227,7 +232,7 @@ class EnhanceController(QObject):
         task.taskTerminated.disconnect(self._on_ended)
 
     def _on_project_cleared(self) -> None:
-        for run in (*self._waiting, *([self._running] if self._running is not None else [])):
+        for run in self._runs:
             run.is_for_other_project = True
 
     def _on_ended(self) -> None:
@@ -281,7 +286,7 @@ def _add(result: EnhanceResult) -> QgsRasterLayer:
     layer.setName(result.name)
     describe_layer(layer, result.summary)
     if result.dip_output is not None and result.dip_output.exists():
-        add_dip(result.plan, result.dip_output, layer, QgsProject.instance())
+        describe_dip(add_dip(result.plan, result.dip_output, layer, QgsProject.instance()), result.summary)
     if result.confidence is not None and result.confidence.exists():
         add_confidence(result.plan, result.confidence, layer, result.summary)
     if result.borders is not None and result.borders.exists():

@@ -121,9 +121,9 @@ def check_room(what: str, needs: Iterable[tuple[Path, int]]) -> None:
         if size > free:
             raise CannotEnhance(
                 tr(
-                    "{what} needs about {gigabytes} in {value} while it is made, where {gigabytes_2} are "
-                    "free; free some space, or choose a smaller extent or scale factor or fewer bands."
-                ).format(what=what, gigabytes=_gigabytes(size), value=folders[device], gigabytes_2=_gigabytes(free))
+                    "{what} needs about {needed} in {folder} while it is made, where {free} are free; free some space, "
+                    "or choose a smaller extent or scale factor or fewer bands."
+                ).format(what=what, needed=_gigabytes(size), folder=folders[device], free=_gigabytes(free))
             )
 
 

@@ -216,9 +216,9 @@ def _checked_plan(wishes: Wishes) -> SetUpPlan:
 
 def _remove_all(listener: Listener) -> dict[str, Any]:
     for folder in (location(), *other_engines()):
-        listener.on_progress("Removing", 0.5)
+        listener.on_progress(tr("Removing"), 0.5)
         uninstall(folder)
-        listener.on_line(f"Nothing is left of the engine in {folder}.")
+        listener.on_line(tr("Nothing is left of the engine in {}.").format(folder))
     with suppress(OSError):
         authorities_file().unlink(missing_ok=True)
     return {}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional
 
 from qgis.core import Qgis, QgsMessageLog
 
@@ -18,7 +18,7 @@ from ..engine.border_file import read_borders
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Finished, Preview, Progress, Started
 from ..engine.job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
-from .border_sink import BorderDescription, StagedBorders, staged_borders
+from .border_sink import BorderDescription, StagedBorders
 from .estimating import estimate_plan, learn_download_from, learn_from
 from .file_failure import file_failure
 from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
@@ -26,11 +26,11 @@ from .phases import phase_in_words
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder
 from .provenance import border_abstract, confidence_bands, confidence_items, dip_items, tiff_items
-from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff, staged_geotiff
+from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff
 from .raster_source import SourceUnreadable, read_window
-from .report import StagedReport, compose_report, staged_report
+from .report import StagedReport, compose_report
 from .source_files import unchanged
-from .staging import NotPutBack
+from .staging import NotPutBack, StagedFile
 from .version import headland_version
 from .web_source import WebSource, read_web_picture
 from .words import tr
@@ -183,11 +183,11 @@ def enhance(
         expected = estimate_plan(plan)
         with (
             _job_folder() as folder,
-            staged_geotiff(plan.output) as raster,
-            staged_geotiff(plan.dip_output, may_replace=False) as dip_raster,
-            staged_geotiff(plan.confidence, may_replace=False) as confidence_raster,
-            staged_report(plan.report) as report,
-            staged_borders(plan.borders) as borders,
+            StagedGeotiff(plan.output) as raster,
+            StagedGeotiff(plan.dip_output, may_replace=False) as dip_raster,
+            StagedGeotiff(plan.confidence, may_replace=False) as confidence_raster,
+            StagedReport(plan.report) as report,
+            StagedBorders(plan.borders) as borders,
         ):
             _read(plan, run, folder)
             finished = _work(plan, run, folder, is_to_finish, on_preview)
@@ -358,9 +358,9 @@ def _job_folder() -> Iterator[Path]:
         folder.remove()
 
 
-def _publish(*files: Union[StagedReport, StagedBorders, StagedGeotiff]) -> None:
+def _publish(*files: StagedFile) -> None:
     """Give all files their names, or none. What may replace a file for good comes last."""
-    published: list[Union[StagedReport, StagedBorders, StagedGeotiff]] = []
+    published: list[StagedFile] = []
     try:
         for file in files:
             file.publish()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
 
-import numpy as np
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -18,7 +17,6 @@ from qgis.core import (
     QgsMapLayer,
     QgsPointXY,
     QgsRasterLayer,
-    QgsRasterRange,
 )
 
 from ..engine.environment import EnvironmentMissing, engine_python
@@ -38,9 +36,10 @@ from .destination import (
     choose_report,
 )
 from .estimating import disk_needs
+from .layer_bands import as_qgis_shows_it, chosen_bands, paletted
 from .layer_extent import bounds_of, reaches_beyond, window_of
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
-from .raster_source import BandInfo, ExcludedRange, Metadata, RasterInfo, RasterUri, SourceUnreadable, describe
+from .raster_source import BandInfo, Metadata, RasterInfo, RasterUri, SourceUnreadable, describe
 from .request import EnhanceRequest
 from .source_files import source_files
 from .tile_cache import cache_limit_bytes
@@ -179,8 +178,8 @@ def _file_raster(
     except SourceUnreadable as error:
         raise CannotEnhance(str(error)) from error
     _check_raster(layer, info)
-    stored = _chosen_bands(name, info.bands, request.bands)
-    bands = tuple(_as_qgis_shows_it(band, layer) for band in stored)
+    stored = chosen_bands(name, info.bands, request.bands)
+    bands = tuple(as_qgis_shows_it(band, layer) for band in stored)
     has_overrides = bands != stored or layer.crs() != layer.dataProvider().crs()
     grid = Grid(info.grid.geotransform, info.grid.width_px, info.grid.height_px, gdal_wkt(layer.crs()))
     window = window_of(request.extent, layer, grid, transform_context)
@@ -203,7 +202,7 @@ def _web_raster(
         raise CannotEnhance(
             tr("“{name}” comes from a server and is too large as a whole; choose an extent.").format(name=name)
         )
-    bands = _chosen_bands(name, WEB_BANDS, request.bands)
+    bands = chosen_bands(name, WEB_BANDS, request.bands)
     bounds = bounds_of(request.extent, layer, transform_context)
     wished = default_resolution(layer, bounds) if request.resolution is None else request.resolution
     grid = web_grid(layer, bounds, check_resolution(layer, wished), SMALLEST_SIDE_PX)
@@ -256,16 +255,7 @@ def _check_raster(layer: QgsRasterLayer, info: RasterInfo) -> None:
         )
     renderer = layer.renderer()
     if renderer is not None and renderer.type() == "paletted":
-        raise _paletted(name)
-
-
-def _paletted(name: str) -> CannotEnhance:
-    return CannotEnhance(
-        tr(
-            "“{name}” is paletted: its numbers stand for classes or colours and cannot be "
-            "sharpened; choose a layer with measured values."
-        ).format(name=name)
-    )
+        raise paletted(name)
 
 
 def _lies_where_qgis_shows_it(layer: QgsRasterLayer, grid: Grid) -> bool:
@@ -274,77 +264,6 @@ def _lies_where_qgis_shows_it(layer: QgsRasterLayer, grid: Grid) -> bool:
     shown = (extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum())
     width, height = grid.pixel_size
     return all(abs(a - b) <= size for a, b, size in zip(shown, grid.bounds, (width, height, width, height)))
-
-
-def _chosen_bands(name: str, present: tuple[BandInfo, ...], wished: tuple[int, ...]) -> tuple[BandInfo, ...]:
-    count = len(present)
-    for number in wished:
-        if not 1 <= number <= count:
-            raise CannotEnhance(
-                tr("“{name}” has no band {number}; choose from its bands 1 to {count}.").format(
-                    name=name, number=number, count=count
-                )
-            )
-    if len(set(wished)) != len(wished):
-        raise CannotEnhance(tr("A band is chosen more than once; choose each band once."))
-    if wished:
-        bands = tuple(present[number - 1] for number in wished)
-    else:
-        bands = tuple(band for band in present if not band.is_alpha)
-    if not bands:
-        raise CannotEnhance(tr("“{name}” has no band with measured values; choose another layer.").format(name=name))
-    for band in bands:
-        if band.is_paletted:
-            raise _paletted(name)
-        if not _has_usable_type(band):
-            raise CannotEnhance(
-                tr(
-                    "Band {number} of “{name}” holds values of a kind that cannot be enhanced (complex, "
-                    "or signed bytes in this GDAL version); convert it to integers or floats first "
-                    "(Raster, Conversion, Translate)."
-                ).format(number=band.number, name=name)
-            )
-    return bands
-
-
-def _as_qgis_shows_it(band: BandInfo, layer: QgsRasterLayer) -> BandInfo:
-    """Return the band with what the layer's properties say of nodata, where the user changed what the file says."""
-    provider = layer.dataProvider()
-    is_switched_off = provider.sourceHasNoDataValue(band.number) and not provider.useSourceNoDataValue(band.number)
-    return replace(
-        band,
-        nodata=None if is_switched_off else band.nodata,
-        excluded=tuple(_in_digital_numbers(wished, band) for wished in provider.userNoDataValues(band.number)),
-    )
-
-
-def _in_digital_numbers(values: QgsRasterRange, band: BandInfo) -> ExcludedRange:
-    """Return a range of values, as QGIS shows them, as one of digital numbers."""
-    # Some files say 0 where they mean none.
-    scale = band.scale if band.scale and math.isfinite(band.scale) else 1.0
-    offset = band.offset if band.offset and math.isfinite(band.offset) else 0.0
-    both = QgsRasterRange.BoundsType.IncludeMinAndMax
-    has_first = values.bounds() in (both, QgsRasterRange.BoundsType.IncludeMin)
-    has_last = values.bounds() in (both, QgsRasterRange.BoundsType.IncludeMax)
-    # Rounding must not lose the end itself; QGIS is as generous.
-    slack = 4 * np.finfo(np.float64).eps
-    # An end that is no number is open.
-    first = -math.inf if math.isnan(values.min()) else values.min()
-    last = math.inf if math.isnan(values.max()) else values.max()
-    first, last = (
-        (end - offset + sign * slack * max(1.0, abs(end), abs(offset))) / scale if math.isfinite(end) else end / scale
-        for end, sign in ((first, -int(has_first)), (last, int(has_last)))
-    )
-    if scale < 0:
-        return ExcludedRange(last, first, has_last, has_first)
-    return ExcludedRange(first, last, has_first, has_last)
-
-
-def _has_usable_type(band: BandInfo) -> bool:
-    if band.dtype == "int8":
-        # GDT_Int8 came with GDAL 3.7.
-        return hasattr(gdal, "GDT_Int8")
-    return bool(band.dtype) and np.dtype(band.dtype).kind in "iuf"
 
 
 def _check_size(name: str, window: Window, is_whole_layer: bool) -> None:

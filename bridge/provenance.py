@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Optional
 
 from osgeo import gdal
-from qgis.core import QgsLayerMetadata, QgsRasterLayer
+from qgis.core import QgsLayerMetadata, QgsMapLayer
 
 from ..engine.events import Started
 from ..engine.job import Method
@@ -83,32 +83,40 @@ def confidence_items(plan: EnhancePlan, items: dict[str, str]) -> dict[str, str]
     }
 
 
-def describe_layer(layer: QgsRasterLayer, report: dict[str, Any]) -> None:
-    """Write what the report says into the layer's metadata, which QGIS keeps in the project and can export."""
+def describe_layer(layer: QgsMapLayer, report: dict[str, Any]) -> None:
+    """Write what the report says into the metadata of a result's layer, which QGIS keeps in the project."""
     source = report["input"]
-    metadata = QgsLayerMetadata()
-    metadata.setTitle(layer.name())
-    metadata.setType("dataset")
-    metadata.setParentIdentifier(source["source"])
-    metadata.setAbstract(
+    abstract = (
         f"{source['layer']}, enhanced ×{report['scale']} by Headland: {NATURE}. Detail finer than a pixel is inferred."
     )
-    metadata.setKeywords({"headland": [NATURE, report["method"]]})
-    metadata.setHistory(history_of(report))
-    metadata.setCrs(layer.crs())
-    layer.setMetadata(metadata)
+    _describe(layer, report, source["source"], abstract, NATURE)
 
 
-def describe_confidence(layer: QgsRasterLayer, report: dict[str, Any]) -> None:
-    """Write into the layer's metadata what its numbers mean, and how they were made."""
+def describe_dip(layer: QgsMapLayer, report: dict[str, Any]) -> None:
+    """Write likewise what Deep Image Prior's own picture is."""
+    source = report["input"]
+    abstract = f"{source['layer']}, ×{report['scale']} by Headland, as Deep Image Prior alone gives it: {NATURE}."
+    _describe(layer, report, source["source"], abstract, NATURE)
+
+
+def describe_confidence(layer: QgsMapLayer, report: dict[str, Any]) -> None:
+    """Write likewise what the numbers of the map of possible errors mean."""
+    abstract = f"How far off {report['input']['layer']}, as enhanced by Headland, may be: {CONFIDENCE_NATURE}."
+    _describe(layer, report, report["output"], abstract, "possible error")
+
+
+def describe_borders(layer: QgsMapLayer, report: dict[str, Any]) -> None:
+    """Write likewise what traced borders are: a guess."""
+    _describe(layer, report, report["output"], border_abstract(report["input"]["layer"]), "field borders")
+
+
+def _describe(layer: QgsMapLayer, report: dict[str, Any], parent: str, abstract: str, keyword: str) -> None:
     metadata = QgsLayerMetadata()
     metadata.setTitle(layer.name())
     metadata.setType("dataset")
-    metadata.setParentIdentifier(report["output"])
-    metadata.setAbstract(
-        f"How far off {report['input']['layer']}, as enhanced by Headland, may be: {CONFIDENCE_NATURE}."
-    )
-    metadata.setKeywords({"headland": ["possible error", report["method"]]})
+    metadata.setParentIdentifier(parent)
+    metadata.setAbstract(abstract)
+    metadata.setKeywords({"headland": [keyword, report["method"]]})
     metadata.setHistory(history_of(report))
     metadata.setCrs(layer.crs())
     layer.setMetadata(metadata)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -25,7 +23,7 @@ from .nodata import Marking, choose_marking
 from .raster_source import BandInfo, Metadata, Number, common_dtype
 from .result_arrays import TILE_PX, ResultArrays
 from .rounding import keep_off_nodata, to_dtype
-from .staging import Staging
+from .staging import StagedFile, Staging, check_free
 from .words import tr
 
 # Columns that are rounded at a time: whole tiles.
@@ -67,22 +65,12 @@ class ResultDescription:
         return common_dtype(self.bands)
 
 
-@contextmanager
-def staged_geotiff(path: Optional[Path], *, may_replace: bool = True) -> Iterator[StagedGeotiff]:
-    """Yield what writes a GeoTIFF that is to stand at ``path``, None for none; one not published leaves nothing."""
-    raster = StagedGeotiff(path, may_replace=may_replace)
-    try:
-        yield raster
-    finally:
-        raster.discard()
-
-
-class StagedGeotiff:
-    """A GeoTIFF that is written first and gets its name later, when all else is done too; none if there is no path."""
+class StagedGeotiff(StagedFile):
+    """A GeoTIFF; a file of its name is replaced, with what spoke of it, if it may be."""
 
     def __init__(self, path: Optional[Path], *, may_replace: bool = True) -> None:
-        self._path, self._may_replace = path, may_replace
-        self._staging: Optional[Staging] = None
+        super().__init__(path)
+        self._may_replace = may_replace
 
     def write(
         self,
@@ -103,10 +91,8 @@ class StagedGeotiff:
             ResultUnwritable: if GDAL fails or the engine's numbers are none.
             OSError: if the folder cannot be written to.
         """
-        if self._path is None:
-            raise ValueError("no raster was wished for")
-        self._staging = Staging(self._path)
-        partial = self._staging.path / _PARTIAL_NAME
+        path, staging = self._begin()
+        partial = staging.path / _PARTIAL_NAME
         # A mask belongs into the TIFF; a CRS that has no place there goes beside it, also where that is switched off.
         inside = gdal_option("GDAL_TIFF_INTERNAL_MASK", "YES")
         beside = gdal_option("GDAL_PAM_ENABLED", "YES")
@@ -123,47 +109,28 @@ class StagedGeotiff:
         except GdalError as error:
             raise ResultUnwritable(
                 tr(
-                    "The result cannot be written to {parent} ({error}); see that there is room on the "
-                    "disk, or choose another folder."
-                ).format(parent=self._path.parent, error=error)
+                    "The result cannot be written to {folder} ({error}); see that there is room on the disk, or choose "
+                    "another folder."
+                ).format(folder=path.parent, error=error)
             ) from error
 
-    def publish(self) -> None:
-        """Give the raster its name; a file of that name is replaced, with what spoke of it, or nothing changes.
-
-        Raises:
-            OSError: if that cannot be done; FileExistsError if it may replace none and one came there meanwhile.
-        """
-        if self._path is None:
-            return
-        if self._staging is None:
-            raise ValueError("nothing was written")
-        if not self._may_replace and os.path.lexists(self._path):
-            raise FileExistsError(errno.EEXIST, tr("it came there meanwhile"), str(self._path))
-        partial = self._staging.path / _PARTIAL_NAME
-        with self._staging.all_or_nothing():
+    def _move_to(self, path: Path, staging: Staging) -> None:
+        if not self._may_replace:
+            check_free(path)
+        partial = staging.path / _PARTIAL_NAME
+        with staging.all_or_nothing():
             for ending in _SIDECARS:
-                target = self._path.with_name(self._path.name + ending)
-                self._staging.set_aside(target)
+                target = path.with_name(path.name + ending)
+                staging.set_aside(target)
                 # GDAL puts a CRS there that GeoTIFF has no keys for.
                 sidecar = partial.with_name(partial.name + ending)
                 if sidecar.exists():
-                    self._staging.move(sidecar, target)
-            if os.path.lexists(self._path):
+                    staging.move(sidecar, target)
+            if os.path.lexists(path):
                 # Last of all, because it cannot be undone.
-                partial.replace(self._path)
+                partial.replace(path)
             else:
-                self._staging.move(partial, self._path)
-
-    def take_back(self) -> None:
-        """Undo ``publish``, if no file was replaced."""
-        if self._staging is not None:
-            self._staging.move_back()
-
-    def discard(self) -> None:
-        """Remove what was not published."""
-        if self._staging is not None:
-            self._staging.remove()
+                staging.move(partial, path)
 
 
 def _write(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Optional
@@ -16,7 +14,7 @@ from qgis.core import Qgis
 
 from ..engine.events import Started
 from .plan import EnhancePlan
-from .staging import Staging
+from .staging import StagedFile, Staging
 from .version import headland_version
 
 _PARTIAL_NAME = "report.json"
@@ -87,47 +85,20 @@ def compose_report(
     }
 
 
-@contextmanager
-def staged_report(path: Path) -> Iterator[StagedReport]:
-    """Yield what writes a report that is to stand at ``path``; a report that was not published is removed."""
-    report = StagedReport(path)
-    try:
-        yield report
-    finally:
-        report.discard()
-
-
-class StagedReport:
-    """A report that is written first and gets its name later."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._staging: Optional[Staging] = None
+class StagedReport(StagedFile):
+    """A report; a file of its name is replaced."""
 
     def write(self, report: dict[str, Any]) -> None:
         """Write ``report`` into a private folder beside its place."""
-        self._staging = Staging(self._path)
+        _path, staging = self._begin()
         # JSON has no word for infinity and what is not a number.
         text = json.dumps(_as_json(report), indent=2, ensure_ascii=False, allow_nan=False)
-        (self._staging.path / _PARTIAL_NAME).write_text(text + "\n", encoding="utf-8")
+        (staging.path / _PARTIAL_NAME).write_text(text + "\n", encoding="utf-8")
 
-    def publish(self) -> None:
-        """Give it its name; a file of that name is replaced."""
-        if self._staging is None:
-            raise ValueError("nothing was written")
-        with self._staging.all_or_nothing():
-            self._staging.set_aside(self._path)
-            self._staging.move(self._staging.path / _PARTIAL_NAME, self._path)
-
-    def take_back(self) -> None:
-        """Undo ``publish``."""
-        if self._staging is not None:
-            self._staging.move_back()
-
-    def discard(self) -> None:
-        """Remove what was not published."""
-        if self._staging is not None:
-            self._staging.remove()
+    def _move_to(self, path: Path, staging: Staging) -> None:
+        with staging.all_or_nothing():
+            staging.set_aside(path)
+            staging.move(staging.path / _PARTIAL_NAME, path)
 
 
 def _as_json(value: Any) -> Any:

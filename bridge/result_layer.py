@@ -75,9 +75,9 @@ def mark_as_result(layer: QgsMapLayer, source_layer_id: str) -> None:
     layer.setCustomProperty(_SOURCE_PROPERTY, source_layer_id)
 
 
-def veil_with(result: QgsRasterLayer, veil: QgsMapLayer) -> None:
+def tie_confidence(confidence: QgsMapLayer, result: QgsRasterLayer) -> None:
     """Let ``result`` know the layer that says how far off it may be."""
-    result.setCustomProperty(_CONFIDENCE_PROPERTY, veil.id())
+    result.setCustomProperty(_CONFIDENCE_PROPERTY, confidence.id())
 
 
 def confidence_id_of(layer: QgsMapLayer) -> str:

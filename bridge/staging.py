@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Optional, TypeVar
 
 from .private_folder import ASIDE_PREFIX, PrivateFolder
 from .words import tr
@@ -91,3 +93,58 @@ class Staging:
             self._folder.leave()
         else:
             self._folder.remove()
+
+
+_Staged = TypeVar("_Staged", bound="StagedFile")
+
+
+class StagedFile:
+    """A file that is made first and gets its name later, when all else is done too; none if there is no path.
+
+    As a context it removes what was not published.
+    """
+
+    def __init__(self, path: Optional[Path]) -> None:
+        self._path = path
+        self._staging: Optional[Staging] = None
+
+    def __enter__(self: _Staged) -> _Staged:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._staging is not None:
+            self._staging.remove()
+
+    def publish(self) -> None:
+        """Give the file its name; nothing changes if that cannot be done.
+
+        Raises:
+            OSError: if it cannot be done.
+            ValueError: if nothing was written, though there is a path.
+        """
+        if self._path is None:
+            return
+        if self._staging is None:
+            raise ValueError(f"nothing was written for {self._path}")
+        self._move_to(self._path, self._staging)
+
+    def take_back(self) -> None:
+        """Undo ``publish``, as far as no file was replaced for good."""
+        if self._staging is not None:
+            self._staging.move_back()
+
+    def _begin(self) -> tuple[Path, Staging]:
+        """Return the path, and a new private folder beside it to make the file in."""
+        if self._path is None:
+            raise ValueError("no file was wished for")
+        self._staging = Staging(self._path)
+        return self._path, self._staging
+
+    def _move_to(self, path: Path, staging: Staging) -> None:
+        raise NotImplementedError
+
+
+def check_free(path: Path) -> None:
+    """Raise FileExistsError if something has come to ``path`` since it was chosen: it may be somebody's work."""
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, tr("it came there meanwhile"), str(path))

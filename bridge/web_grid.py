@@ -103,9 +103,9 @@ def web_grid(layer: QgsRasterLayer, bounds: Bounds, resolution: float, smallest_
     if width_px * height_px > LARGEST_DOWNLOAD_PX:
         raise CannotEnhance(
             tr(
-                "{what}, and at most {value} million are downloaded from a server; choose a smaller "
+                "{what}, and at most {most} million are downloaded from a server; choose a smaller "
                 "extent or a coarser resolution."
-            ).format(what=what, value=LARGEST_DOWNLOAD_PX // 1_000_000)
+            ).format(what=what, most=LARGEST_DOWNLOAD_PX // 1_000_000)
         )
     geotransform = (columns[0] * resolution, resolution, 0.0, rows[1] * resolution, 0.0, -resolution)
     return Grid(geotransform, width_px, height_px, gdal_wkt(layer.crs()))

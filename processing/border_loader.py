@@ -14,8 +14,9 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
-from ..bridge.border_layer import borders_name, describe_borders, style_borders
+from ..bridge.border_layer import borders_name, style_borders
 from ..bridge.enhance import EnhanceResult
+from ..bridge.provenance import describe_borders
 
 
 def load_borders_with(result: EnhanceResult, output_name: str, context: QgsProcessingContext) -> None:

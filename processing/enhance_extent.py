@@ -34,7 +34,7 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QIcon
 
 from ..bridge.doubts import doubts_in_words
-from ..bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance, unexpected
+from ..bridge.enhance import EnhanceCancelled, EnhanceFailed, EnhanceResult, enhance, unexpected
 from ..bridge.estimating import estimate_plan, in_words
 from ..bridge.prepare import CannotEnhance, EnhancePlan, checked_layer, prepare
 from ..bridge.request import EnhanceRequest
@@ -42,7 +42,8 @@ from ..engine.job import LARGEST_MTF, LARGEST_SEED, SCALE_FACTORS, SMALLEST_MTF,
 from .border_loader import load_borders_with
 from .help import LABELS, SHORT_HELP
 from .style_copier import StyleCopier
-from .typed_values import as_flag, check_model, check_seed, is_four_numbers
+from .teller import Teller
+from .typed_values import as_flag, check_model, check_seed, is_four_numbers, with_choice_as_text
 
 ICON_FILE = Path(__file__).resolve().parent.parent / "ui" / "icons" / "headland.svg"
 
@@ -155,20 +156,10 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         model = QgsProcessingParameterFile(MODEL, LABELS[MODEL], extension="onnx", optional=True)
         model.setFlags(model.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
         self.addParameter(model)
-        cloud_optimised = QgsProcessingParameterBoolean(COG, LABELS[COG], defaultValue=_DEFAULTS.is_cloud_optimised)
-        cloud_optimised.setFlags(cloud_optimised.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
-        self.addParameter(cloud_optimised)
-        self.addParameter(
-            QgsProcessingParameterBoolean(
-                MAP_CONFIDENCE, LABELS[MAP_CONFIDENCE], defaultValue=_DEFAULTS.maps_confidence
-            )
-        )
-        keep_dip = QgsProcessingParameterBoolean(KEEP_DIP, LABELS[KEEP_DIP], defaultValue=_DEFAULTS.keeps_dip)
-        keep_dip.setFlags(keep_dip.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
-        self.addParameter(keep_dip)
-        self.addParameter(
-            QgsProcessingParameterBoolean(TRACE_BORDERS, LABELS[TRACE_BORDERS], defaultValue=_DEFAULTS.traces_borders)
-        )
+        self._add_flag(COG, is_on=_DEFAULTS.is_cloud_optimised, is_advanced=True)
+        self._add_flag(MAP_CONFIDENCE, is_on=_DEFAULTS.maps_confidence)
+        self._add_flag(KEEP_DIP, is_on=_DEFAULTS.keeps_dip, is_advanced=True)
+        self._add_flag(TRACE_BORDERS, is_on=_DEFAULTS.traces_borders)
         self.addParameter(QgsProcessingParameterRasterDestination(OUTPUT, LABELS[OUTPUT]))
         self.addParameter(
             QgsProcessingParameterFileDestination(
@@ -185,7 +176,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext
     ) -> tuple[bool, str]:
         """Return whether the job can be done, and if not, the sentence that says why."""
-        parameters = _with_scale_as_text(parameters)
+        parameters = with_choice_as_text(SCALE, parameters)
         try:
             checked_layer(self._layer(parameters, context))
             # QGIS's own check does not say what is allowed.
@@ -216,7 +207,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         feedback: QgsProcessingFeedback,
     ) -> bool:
         """Look at the layer, on the main thread."""
-        parameters = _with_scale_as_text(parameters)
+        parameters = with_choice_as_text(SCALE, parameters)
         try:
             request = self._request(parameters, context, context)
             self._plan = prepare(request, context.transformContext())
@@ -247,7 +238,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             raise QgsProcessingException("The algorithm was not prepared.")
         feedback.pushInfo(f"Estimate: {in_words(estimate_plan(self._plan))}")
         try:
-            result = enhance(self._plan, _Teller(feedback), lambda: feedback.isCanceled() or self._is_unloaded.is_set())
+            result = enhance(self._plan, Teller(feedback), lambda: feedback.isCanceled() or self._is_unloaded.is_set())
         except EnhanceCancelled as error:
             raise QgsProcessingException("The enhancement was cancelled.") from error
         except EnhanceFailed as error:
@@ -255,26 +246,22 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
                 feedback.pushDebugInfo(error.details)
             raise QgsProcessingException(error.sentence) from error
         self._style_like_source(context)
-        feedback.pushInfo(f"Written to {result.output}; the report is {result.report}.")
-        outputs = {OUTPUT: str(result.output), REPORT: str(result.report)}
         for sentence in doubts_in_words(result.summary):
             feedback.pushWarning(sentence)
-        if result.confidence is not None:
-            feedback.pushInfo(f"How far off the result may be is in {result.confidence}.")
-            outputs[CONFIDENCE_OUTPUT] = str(result.confidence)
-        if result.dip_output is not None:
-            feedback.pushInfo(f"What Deep Image Prior alone gives is in {result.dip_output}.")
-            outputs[DIP_OUTPUT] = str(result.dip_output)
-        if result.borders is None:
-            return outputs
-        feedback.pushInfo(f"{result.summary['borders']['lines']} likely field borders are in {result.borders}.")
+        feedback.pushInfo(f"Written to {result.output}; the report is {result.report}.")
         load_borders_with(result, BORDERS, context)
-        return {**outputs, BORDERS: str(result.borders)}
+        return {name: str(file) for name, file in _files_of(result).items() if file is not None}
 
     def _add_choice(self, name: str, words: list[str], default: str) -> None:
         self.addParameter(
             QgsProcessingParameterEnum(name, LABELS[name], options=words, defaultValue=default, usesStaticStrings=True)
         )
+
+    def _add_flag(self, name: str, *, is_on: bool, is_advanced: bool = False) -> None:
+        flag = QgsProcessingParameterBoolean(name, LABELS[name], defaultValue=is_on)
+        if is_advanced:
+            flag.setFlags(flag.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+        self.addParameter(flag)
 
     def _check_choices(self, parameters: dict[str, Any]) -> None:
         for definition in self.parameterDefinitions():
@@ -398,23 +385,12 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             details.setPostProcessor(StyleCopier.for_plan(plan))
 
 
-def _with_scale_as_text(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters with SCALE as QGIS wants its choices, so that 4 does as well as "4"."""
-    scale = parameters.get(SCALE)
-    return {**parameters, SCALE: str(scale)} if isinstance(scale, int) else parameters
-
-
-class _Teller:
-    """Passes progress on to Processing, with a line in its log for each phase."""
-
-    def __init__(self, feedback: QgsProcessingFeedback) -> None:
-        self._feedback = feedback
-        self._phase = ""
-
-    def __call__(self, phase: str, fraction: float) -> None:
-        # Phases count their tiles and steps after a comma; a line for each would bury the log.
-        phase = phase.partition(",")[0]
-        if phase != self._phase:
-            self._phase = phase
-            self._feedback.setProgressText(phase)
-        self._feedback.setProgress(100.0 * fraction)
+def _files_of(result: EnhanceResult) -> dict[str, Optional[Path]]:
+    """Return what was written, by output; None for what was not wished for."""
+    return {
+        OUTPUT: result.output,
+        REPORT: result.report,
+        CONFIDENCE_OUTPUT: result.confidence,
+        DIP_OUTPUT: result.dip_output,
+        BORDERS: result.borders,
+    }

@@ -51,3 +51,9 @@ def check_model(model: Any) -> None:
     """Raise CannotEnhance if ``model`` is given and its name is not an ONNX file's."""
     if isinstance(model, str) and model and not model.lower().endswith(".onnx"):
         raise CannotEnhance(f"{model} is no ONNX file; choose one whose name ends with .onnx, or none.")
+
+
+def with_choice_as_text(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters with the choice ``name`` as QGIS wants it, so that 4 does as well as "4"."""
+    choice = parameters.get(name)
+    return {**parameters, name: str(choice)} if isinstance(choice, int) else parameters

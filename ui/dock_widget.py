@@ -13,7 +13,6 @@ from qgis.PyQt.QtWidgets import (
     QFormLayout,
     QFrame,
     QHBoxLayout,
-    QPushButton,
     QScrollArea,
     QSizePolicy,
     QVBoxLayout,
@@ -34,6 +33,7 @@ from . import messages
 from .advanced_box import AdvancedBox
 from .choice_box import ChoiceBox
 from .choices import methods
+from .enhance_button import EnhanceButton
 from .extent_row import ExtentChoice, ExtentRow, ExtentSource
 from .file_widget import ReadableFileWidget
 from .last_choices import choices_of_project, choices_of_user, remember
@@ -152,8 +152,7 @@ class EnhanceDock(QgsDockWidget):
         self.estimate_label = WrappingLabel()
         self.notice = Notice()
         self.set_up_button = SetUpButton(self.windowIcon())
-        self.enhance_button = QPushButton(QIcon(str(ICON_FILE)), "")
-        self.enhance_button.setDefault(True)
+        self.enhance_button = EnhanceButton(self.windowIcon())
         self.look_button = QuickLookButton(self._controller, self.live_preview)
         self.run_box = RunBox(self._controller, self.live_preview, BUTTON_HEIGHT_PX)
         self.queue_box = QueueBox(self._controller)
@@ -161,9 +160,6 @@ class EnhanceDock(QgsDockWidget):
         self.cancel_button = self.run_box.cancel_button
         for button in (self.enhance_button, self.look_button):
             button.setMinimumHeight(BUTTON_HEIGHT_PX)
-        font = self.enhance_button.font()
-        font.setBold(True)
-        self.enhance_button.setFont(font)
         tips = (
             (self.layer_box, tr("Layer"), tr("The raster layer to enhance")),
             (
@@ -386,14 +382,7 @@ class EnhanceDock(QgsDockWidget):
             self.run_box.begin()
         else:
             self.run_box.end()
-        name, tip = (
-            (tr("Add to the queue"), tr("Enhance this extent, too, once what is at work is done"))
-            if is_running
-            else (tr("Enhance extent"), tr("Make a sharper copy of the extent and add it to the map"))
-        )
-        self.enhance_button.setText(name)
-        self.enhance_button.setAccessibleName(name)
-        self.enhance_button.setToolTip(tip)
+        self.enhance_button.show_running(is_running=is_running)
         self.look_button.setVisible(not is_running)
         self.advanced_box.cache_row.refresh()
 

@@ -31,7 +31,7 @@ def request_with(settings: dict[str, Any], bands: tuple[int, ...] = ()) -> Enhan
     """Return a request without layer and extent, with ``settings`` as :func:`settings_of` returned them.
 
     Raises:
-        ValueError, LookupError, TypeError: if another Headland wrote them, or nobody did.
+        ValueError, LookupError, TypeError, AttributeError: if another Headland wrote them, or nobody did.
     """
     scale, seed, mtf = settings["scale"], settings["seed"], settings["mtf_at_nyquist"]
     if type(scale) is not int or scale not in SCALE_FACTORS:

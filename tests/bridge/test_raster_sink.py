@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from osgeo import gdal, osr
 
 from headland.bridge import raster_sink
-from headland.bridge.raster_sink import ResultDescription, ResultUnwritable, staged_geotiff
+from headland.bridge.raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff
 from headland.bridge.raster_source import BandInfo, RasterUri, describe
 from headland.engine.array_file import open_array
 from headland.engine.grid import Grid, Window
@@ -71,7 +71,7 @@ def test_the_file_has_the_outer_corners_of_any_window_of_any_grid(
     with (
         open_array(tmp_path / "pixels.npy") as pixels,
         open_array(tmp_path / "valid.npy") as valid,
-        staged_geotiff(output) as raster,
+        StagedGeotiff(output) as raster,
     ):
         raster.write(description, pixels, valid, lambda _fraction: None)
         raster.publish()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from headland.bridge.report import staged_report
+from headland.bridge.report import StagedReport
 
 
 def test_numbers_that_json_has_no_word_for_are_null(folder: Path) -> None:
     path = folder / "report.json"
-    with staged_report(path) as report:
+    with StagedReport(path) as report:
         report.write({"rmse": [1.5, float("nan")], "bounds": (float("inf"), 2), "ok": {"shift": float("-inf")}})
         report.publish()
     content = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
@@ -23,7 +23,7 @@ def test_a_report_that_is_taken_back_leaves_the_old_one_also_if_that_is_a_link(f
     path = folder / "report.json"
     (folder / "shared.json").write_text("old")
     path.symlink_to("shared.json")
-    with staged_report(path) as report:
+    with StagedReport(path) as report:
         report.write({})
         report.publish()
         assert path.read_text() == "{}\n"

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from osgeo import osr
 
-from headland.bridge.raster_sink import ResultDescription, staged_geotiff
+from headland.bridge.raster_sink import ResultDescription, StagedGeotiff
 from headland.bridge.raster_source import BandInfo, RasterInfo, RasterUri, describe
 from headland.engine.array_file import open_array
 
@@ -53,7 +53,7 @@ def write(folder: Path, tmp_path: Path) -> Write:
         with (
             open_array(tmp_path / "pixels.npy") as pixel_file,
             open_array(tmp_path / "valid.npy") as valid_file,
-            staged_geotiff(output) as raster,
+            StagedGeotiff(output) as raster,
         ):
             description = replace(describe_result(info, change(chosen), scale), is_cloud_optimised=is_cloud_optimised)
             raster.write(description, pixel_file, valid_file, on_fraction)
