@@ -117,8 +117,8 @@ package: ## make the plugin's zip, the same bytes every time
 	@"$(SYSTEM_PYTHON)" scripts/package.py "$(BUILD_PATH)/headland.zip"
 
 .PHONY: translations
-translations: setup ## write down every text that people see, for translators: OUT=file.ts
-	"$(DEV)/bin/python" scripts/translations.py . "$(or $(OUT),$(BUILD_PATH)/headland.ts)"
+translations: ## write down every text that people see, for translators: OUT=file.ts
+	@"$(SYSTEM_PYTHON)" scripts/translations.py . "$(or $(OUT),$(BUILD_PATH)/headland.ts)"
 
 .PHONY: screenshots
 screenshots: $(STAMPS)/engine ## take pictures of the dock in a real QGIS window (needs Xvfb), into BUILD/screenshots

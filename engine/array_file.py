@@ -161,19 +161,33 @@ def open_array(path: Path) -> ArrayFile:
         raise
 
 
-def _opened(file: FileIO) -> ArrayFile:
-    npy_format.read_magic(file)
+def read_header(file: FileIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and the type of the numbers that follow, row by row, all of which are there.
+
+    Raises:
+        ValueError: if it is no array of numbers, not in that order, or not all of it is there.
+        OSError: if it cannot be read.
+    """
     try:
+        npy_format.read_magic(file)
         shape, is_fortran, dtype = npy_format.read_array_header_1_0(file)
+    except OSError:
+        raise
     # The header is Python source, which numpy takes apart in several ways that each fail differently.
     except Exception as error:
         raise ValueError("a header that is none") from error
     if dtype.kind not in _KINDS:
         raise ValueError(f"an array of {dtype}, where numbers are expected")
-    if len(shape) != _AXES or is_fortran or not all(type(length) is int and length >= 0 for length in shape):
+    if is_fortran or not all(type(length) is int and length >= 0 for length in shape):
+        raise ValueError(f"an array of shape {shape}, where numbers row by row are expected")
+    if os.fstat(file.fileno()).st_size < file.tell() + math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"the file ends before its {shape} values do")
+    return shape, dtype
+
+
+def _opened(file: FileIO) -> ArrayFile:
+    shape, dtype = read_header(file)
+    if len(shape) != _AXES:
         raise ValueError(f"an array of shape {shape}, where (band, row, column) is expected")
     bands, rows, columns = shape
-    array = ArrayFile(file, file.tell(), dtype, (bands, rows, columns))
-    if file.seek(0, os.SEEK_END) < array.end:
-        raise ValueError(f"the file ends before its {shape} values do")
-    return array
+    return ArrayFile(file, file.tell(), dtype, (bands, rows, columns))

@@ -13,7 +13,9 @@ file                        shape         values
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from .array_file import read_header
 from .plain_file import open_plain
 
 POINTS_FILE = "border_points.npy"
@@ -66,12 +69,9 @@ def write_borders(folder: Path, lines: BorderLines) -> None:
         (OFFSETS_FILE, lines.offsets),
         (STRENGTHS_FILE, lines.strengths),
     ):
-        with open_plain(folder / name, "wb") as file:
+        with BufferedWriter(open_plain(folder / name, "wb")) as file:
             npy_format.write_array_header_1_0(file, npy_format.header_data_from_array_1_0(values))
-            # A write may take a part only.
-            left = memoryview(values.tobytes())
-            while left:
-                left = left[file.write(left) or 0 :]
+            file.write(values.tobytes())
 
 
 def read_borders(folder: Path, width_px: int, height_px: int) -> BorderLines:
@@ -100,18 +100,13 @@ def read_borders(folder: Path, width_px: int, height_px: int) -> BorderLines:
 
 
 def _read(path: Path, dtype: np.dtype[Any], axes: int) -> NDArray[Any]:
-    """Return the array, which must have that type and so many axes; all of it is looked for before room is made."""
+    """Return the array, which must have that type and so many axes."""
     with open_plain(path, "rb") as file:
-        try:
-            npy_format.read_magic(file)
-            shape, is_fortran, found = npy_format.read_array_header_1_0(file)
-        except Exception as error:
-            # A damaged header makes numpy raise what its own parts raise.
-            raise ValueError(f"{path.name} is no array") from error
-        if found != dtype or len(shape) != axes or (is_fortran and axes > 1):
+        shape, found = read_header(file)
+        if found != dtype or len(shape) != axes:
             raise ValueError(f"{path.name} holds {found} values of shape {shape}")
-        count = int(np.prod(shape, dtype=np.int64))
-        content = file.read(count * dtype.itemsize + 1)
-    if len(content) != count * dtype.itemsize:
+        expected_bytes = math.prod(shape) * dtype.itemsize
+        content = file.read(expected_bytes + 1)
+    if len(content) != expected_bytes:
         raise ValueError(f"{path.name} does not hold its {shape} values and nothing else")
     return np.frombuffer(content, dtype).reshape(shape)

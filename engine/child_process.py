@@ -7,10 +7,10 @@ import subprocess  # nosec B404 # for its constant alone
 from pathlib import Path
 
 # For subprocess on Windows; zero, which means nothing, elsewhere.
-NO_CONSOLE_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+_NO_CONSOLE_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 # Elsewhere a child lowers its own priority: after fork, Python must not run in it before it becomes the other program.
-BELOW_NORMAL_PRIORITY: int = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
-CREATION_FLAGS: int = NO_CONSOLE_WINDOW | BELOW_NORMAL_PRIORITY
+_BELOW_NORMAL_PRIORITY: int = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
+CREATION_FLAGS: int = _NO_CONSOLE_WINDOW | _BELOW_NORMAL_PRIORITY
 
 # What QGIS and its launchers set for themselves would make another Python load QGIS's libraries and data.
 _QGIS_ONLY_PREFIXES = ("PYTHON", "PROJ_", "GDAL_", "QT_", "QGIS_", "DYLD_")

@@ -13,13 +13,11 @@ Every channel is a ratio to the band's own local contrast, so an image in other 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,7 +25,7 @@ from ..models.confidence.error_network import COVERAGES, Calibrated, load_calibr
 from .job import CONFIDENCE_METHODS, Method
 from .scene import Tile
 
-CONFIDENCE_FILE = Path(__file__).resolve().parent.parent / "models" / "confidence" / "confidence.npz"
+CONFIDENCE_WEIGHTS = Path(__file__).resolve().parent.parent / "models" / "confidence" / "confidence.npz"
 
 NOMINAL = 0.9
 
@@ -72,7 +70,7 @@ class Confidence:
             raise ValueError(
                 f"No errors are predicted for the method {method.value}; it does not run Deep Image Prior."
             )
-        self._calibrated = _on(load_calibrated(path or CONFIDENCE_FILE, scale), device)
+        self._calibrated = _on(load_calibrated(path or CONFIDENCE_WEIGHTS, scale), device)
         if method.value not in self._calibrated.factors:
             raise ValueError(f"The confidence network was not calibrated for the method {method.value}.")
         self._factors = dict(zip(COVERAGES, self._calibrated.factors[method.value]))
@@ -108,12 +106,6 @@ def tile_confidence(tile: Tile, dip: Tensor, calibrated: Calibrated) -> Tensor:
         scale = tile.forward_model.scale
         invalid = ~tile.valid.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
         return expected.masked_fill_(invalid, torch.nan)
-
-
-def in_digital_numbers(error: Tensor, gains: Sequence[float]) -> NDArray[np.float64]:
-    """Turn errors (band, H, W) in levels into digital numbers; ``gains`` are the bands' (scene.Normalisation)."""
-    numbers: NDArray[np.float64] = error.cpu().numpy().astype(np.float64) / np.array(gains)[:, None, None]
-    return numbers
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from .array_file import Numbers
 from .bands import band_groups
 from .border_file import BorderLines
 from .borders.trace import trace_borders
-from .confidence import CONFIDENCE_FILE, Confidence
+from .confidence import CONFIDENCE_WEIGHTS, Confidence
 from .decrappify import Decrappify, OnnxModel
 from .device import choose_device, describe
 from .dip.educated import EducatedPrior, FitSettings
@@ -187,7 +187,7 @@ def _plan(job: Job, device: torch.device, progress: Progress) -> Plan:
     if job.method in (Method.CHAIN, Method.DECRAPPIFY):
         plan = _with_decrappify(plan, job, device, progress)
     if job.method is not Method.ANCHOR:
-        plan = replace(plan, stages=(*plan.stages, ("consistency", _project)))
+        plan = replace(plan, stages=(*plan.stages, ("consistency", project)))
     return _with_confidence(plan, job, device) if job.maps_confidence else plan
 
 
@@ -195,8 +195,8 @@ def _with_confidence(plan: Plan, job: Job, device: torch.device) -> Plan:
     try:
         confidence = Confidence(job.scale, job.method, device)
     except (OSError, ValueError) as error:
-        raise BadInput(f"The model file {CONFIDENCE_FILE} is missing or damaged; install Headland again.") from error
-    entry = {"name": CONFIDENCE_FILE.name, "sha256": file_sha256(CONFIDENCE_FILE)}
+        raise BadInput(f"The model file {CONFIDENCE_WEIGHTS} is missing or damaged; install Headland again.") from error
+    entry = {"name": CONFIDENCE_WEIGHTS.name, "sha256": file_sha256(CONFIDENCE_WEIGHTS)}
     return replace(plan, confidence=confidence, models=(*plan.models, entry))
 
 
@@ -275,7 +275,7 @@ def _reference(tile: Tile, seed: int, progress: Progress) -> Tile:
     return replace(tile, estimate=estimate)
 
 
-def _project(tile: Tile) -> Tile:
+def project(tile: Tile) -> Tile:
     """Bring the estimate back to what the sensor measured: only detail that A cannot see may be added."""
     if tile.estimate is None:
         raise ValueError("There is no estimate to project.")

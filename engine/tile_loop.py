@@ -190,8 +190,6 @@ class _TileLoop:
                 after_dip = tile
         if tile.estimate is None:
             raise ValueError("No stage made an estimate.")
-        if self._outputs.count == 1:
-            return Pictures(tile.estimate)
         dip = None if self._outputs.dip is None else self._dip_alone(tile, after_dip, dict(stages).get("consistency"))
         bound = None if self._outputs.bound is None else self._bound(tile, after_dip)
         return Pictures(tile.estimate, dip, bound)

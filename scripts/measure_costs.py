@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +155,18 @@ def _write_job(folder: Path, case: Case) -> None:
     np.save(folder / INPUT_FILE, image)
     np.save(folder / VALID_FILE, np.ones(image.shape, bool))
     names = tuple(f"B{band + 1}" for band in range(case.bands))
-    job = Job(case.method, case.scale, case.preset, Device.CPU, 0, case.sensor, names, pixel_size_m=(10.0, 10.0))
-    replace(job, traces_borders=case.traces_borders).save(folder)
+    job = Job(
+        case.method,
+        case.scale,
+        case.preset,
+        Device.CPU,
+        0,
+        case.sensor,
+        names,
+        pixel_size_m=(10.0, 10.0),
+        traces_borders=case.traces_borders,
+    )
+    job.save(folder)
 
 
 if __name__ == "__main__":

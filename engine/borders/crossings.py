@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .gaps import direction_at
-from .line import Line, Node
+from .line import Line, Node, direction_at
 
 # In low-res pixels: how far corners that point at each other may be apart, and over how much of the line each is seen.
 REACH_PX = 1.0

@@ -9,7 +9,7 @@ from typing import Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from .line import Line, Node
+from .line import Line, Node, direction_at
 
 # In low-res pixels: how far an end looks, and over how much of its end a line's direction is taken.
 GAP_PX = 2.0
@@ -141,14 +141,3 @@ class _Segments:
         ends = np.searchsorted(self._keys, first_keys + (last_column - first_column), "right")
         found = [self._owners[begin:end] for begin, end in zip(begins, ends, strict=True)]
         return np.unique(np.concatenate(found))
-
-
-def direction_at(places: Values, reach_px: float) -> Values:
-    """Return the unit vector in which a line leaves at its first vertex (n, 2)."""
-    steps = np.sqrt((np.diff(places, axis=0) ** 2).sum(axis=1))
-    travelled = np.concatenate([[0.0], np.cumsum(steps)])
-    reach_px = min(reach_px, float(travelled[-1]))
-    inner = np.array([np.interp(reach_px, travelled, places[:, axis]) for axis in (0, 1)])
-    way = places[0] - inner
-    direction: Values = way / max(float(np.sqrt(way @ way)), 1e-12)
-    return direction

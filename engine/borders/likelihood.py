@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from .line import Line
+from .line import Line, steps_px
 
 # Weights of the logarithms of: the strength as a multiple of what is usual in the picture, and how many low-res pixels
 # the line runs straight.
@@ -33,7 +31,7 @@ def likelihood(line: Line, usual_strength: float, scale: int) -> float:
 
 def features(line: Line, usual_strength: float, scale: int) -> tuple[float, float]:
     """Return what the likelihood goes by; see the weights."""
-    steps = np.sqrt((np.diff(line.places, axis=0) ** 2).sum(axis=1))
+    steps = steps_px(line.places)
     # The mean length of a segment, each counted as often as it is long: a corner does not make a border crooked.
     straight_px = float((steps**2).sum() / steps.sum()) / scale
     unusual = min(max(line.strength / usual_strength, 1.0), MOST_UNUSUAL)

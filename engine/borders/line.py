@@ -16,6 +16,22 @@ Values = NDArray[np.float64]
 Node = tuple[float, float]
 
 
+def steps_px(places: Values) -> Values:
+    """Return how long each segment between places (n, 2) is, (n - 1,)."""
+    lengths: Values = np.sqrt((np.diff(places, axis=0) ** 2).sum(axis=1))
+    return lengths
+
+
+def direction_at(places: Values, reach_px: float) -> Values:
+    """Return the unit vector in which a line leaves at its first vertex (n, 2)."""
+    travelled = np.concatenate([[0.0], np.cumsum(steps_px(places))])
+    reach_px = min(reach_px, float(travelled[-1]))
+    inner = np.array([np.interp(reach_px, travelled, places[:, axis]) for axis in (0, 1)])
+    way = places[0] - inner
+    direction: Values = way / max(float(np.sqrt(way @ way)), 1e-12)
+    return direction
+
+
 @dataclass(frozen=True, order=True)
 class VertexOnSegment:
     """A vertex to be added to a line: on which segment, which share of that lies before, and where."""
@@ -42,7 +58,7 @@ class Line:
     @classmethod
     def of(cls, chain: Chain, tolerance_px: float) -> Line:
         """Return the chain with fewer vertices."""
-        steps = np.sqrt((np.diff(chain.places, axis=0) ** 2).sum(axis=1))
+        steps = steps_px(chain.places)
         means = (chain.strengths[1:] + chain.strengths[:-1]) / 2.0
         traced_px, sums = (np.concatenate([[0.0], np.cumsum(part)]) for part in (steps, steps * means))
         return cls(chain.places, traced_px, sums).simplified(tolerance_px)
@@ -65,7 +81,7 @@ class Line:
     @property
     def length_px(self) -> float:
         """How long it is."""
-        return float(np.sqrt((np.diff(self.places, axis=0) ** 2).sum(axis=1)).sum())
+        return float(steps_px(self.places).sum())
 
     @property
     def strength(self) -> float:

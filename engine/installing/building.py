@@ -205,8 +205,7 @@ def _note(plan: SetUpPlan, proof: Proof) -> str:
     if is_for_graphics and not proof.is_on_graphics:
         return (
             f"The graphics card could not be used after all, so it computes on the processor ({proof.device}); an "
-            f"update of "
-            "NVIDIA’s driver may help."
+            "update of NVIDIA’s driver may help."
         )
     if proof.is_on_graphics and proof.provider == "CPUExecutionProvider":
         return f"It works ({proof.device}; Decrappify on the processor). {plan.reason}"

@@ -101,7 +101,7 @@ def _build(wishes: argparse.Namespace) -> None:
         _say(f"Python: {plan.python.path} ({plan.python.minor_version}). Folder: {plan.folder}.")
         _say(
             f"About {plan.download_bytes / 1e6:.0f} MB to download, {plan.installed_bytes / 1e9:.1f} GB on the disk "
-            f"in the end."
+            "in the end."
         )
     if not wishes.plan:
         set_up(plan, Listener(on_line=_say))

@@ -9,15 +9,22 @@ from typing import Optional
 
 @dataclass(frozen=True)
 class KnownFailure:
-    """A failure that people meet: how it shows, and what to do, to be put after a colon."""
+    """A failure that people meet.
+
+    Attributes:
+        signs: how it shows.
+        advice: what to do, to be put after a colon.
+        is_lasting: whether trying again, as pip does for a minute, changes nothing.
+    """
 
     name: str
     signs: re.Pattern[str]
     advice: str
+    is_lasting: bool = False
 
 
-def _known(name: str, signs: str, advice: str) -> KnownFailure:
-    return KnownFailure(name, re.compile(signs, re.IGNORECASE), advice)
+def _known(name: str, signs: str, advice: str, *, is_lasting: bool = False) -> KnownFailure:
+    return KnownFailure(name, re.compile(signs, re.IGNORECASE), advice, is_lasting)
 
 
 # In this order: the sharper sign first.
@@ -31,27 +38,28 @@ KNOWN_FAILURES = (
         "hash mismatch",
         r"DO NOT MATCH THE HASHES|hash(?:es)? (?:mismatch|do not match)",
         "a file is not the one that Headland was made with, so something on the way changes downloads or the index "
-        "serves "
-        "others; try another network, or a folder of wheels",
+        "serves others; try another network, or a folder of wheels",
     ),
     _known(
         "proxy wants a password",
         r"407 Proxy|Proxy Authentication Required|HTTP 407",
         "the proxy wants a user name and password, so enter them in QGIS (Settings, Options, Network) and try again",
+        is_lasting=True,
     ),
     _known(
         "SOCKS proxy",
         r"Missing dependencies for SOCKS support",
         "pip cannot use a SOCKS proxy, so enter an HTTP proxy in QGIS (Settings, Options, Network) or take a folder "
         "of wheels",
+        is_lasting=True,
     ),
     _known(
         "certificate",
-        r"CERTIFICATE_VERIFY_FAILED|SSLCertVerificationError|SSLError|certificate verify failed|invalid path to a TLS "
-        r"CA",
+        r"CERTIFICATE_VERIFY_FAILED|SSLCertVerificationError|SSLError|certificate verify failed|"
+        r"invalid path to a TLS CA",
         "the connection is not trusted, often because a company’s network looks into it, so have its certificate "
-        "installed "
-        "in the system’s store, or take a folder of wheels",
+        "installed in the system’s store, or take a folder of wheels",
+        is_lasting=True,
     ),
     _known(
         "proxy",
@@ -65,28 +73,25 @@ KNOWN_FAILURES = (
     ),
     _known(
         "no connection",
-        r"NewConnectionError|NameResolutionError|Name or service not known|getaddrinfo "
-        r"failed|ConnectTimeout|ReadTimeout|"
-        r"Read timed out|Connection (?:refused|reset|aborted)|Network is unreachable|Max retries "
-        r"exceeded|IncompleteRead",
+        r"NewConnectionError|NameResolutionError|Name or service not known|getaddrinfo failed|ConnectTimeout|"
+        r"ReadTimeout|Read timed out|Connection (?:refused|reset|aborted)|Network is unreachable|"
+        r"Max retries exceeded|IncompleteRead",
         "the package index cannot be reached or the connection broke off, so check connection and proxy and try again; "
         "without a network take a folder of wheels",
     ),
     _known(
         "policy",
-        r"WinError 1260|blocked by group policy|AppLocker|WinError 4551|Application Control policy|Operation not "
-        r"permitted",
+        r"WinError 1260|blocked by group policy|AppLocker|WinError 4551|Application Control policy|"
+        r"Operation not permitted",
         "a policy of this computer does not let new programs run, so ask its administrator to allow the engine’s "
-        "folder or "
-        "to install the engine",
+        "folder or to install the engine",
     ),
     _known(
         "Visual C++ runtime",
         r"vcruntime140|msvcp140|WinError 126\b.*(?:torch|c10|onnxruntime)|(?:torch|c10|onnxruntime).*WinError 126\b|"
         r"WinError 1114|DLL load failed while importing onnxruntime|Microsoft Visual C\+\+ Redistributable",
         "Windows lacks Microsoft’s Visual C++ runtime, so install the “Visual C++ Redistributable” (x64) from "
-        "Microsoft and "
-        "try again",
+        "Microsoft and try again",
     ),
     _known(
         "old system",
@@ -109,8 +114,7 @@ KNOWN_FAILURES = (
         "no permission",
         r"Permission denied|Errno 13|WinError 5\b|Access is denied|Read-only file system",
         "the folder may not be written to, or a virus scanner holds a file; choose another folder, or close other "
-        "programs "
-        "and try again",
+        "programs and try again",
     ),
 )
 

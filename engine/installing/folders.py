@@ -131,8 +131,7 @@ def uninstall(folder: Path) -> None:
             except OSError as error:
                 raise EnvironmentProblem(
                     f"The engine in {folder} could not be removed ({error.strerror or error}); wait until no "
-                    f"enhancement "
-                    "runs, close other QGIS windows, and try again."
+                    "enhancement runs, close other QGIS windows, and try again."
                 ) from error
     with suppress(OSError):
         folder.with_name(f"{folder.name}{_LOCK}").unlink()

@@ -195,11 +195,9 @@ def _why_nothing_fits(python: Python) -> str:
     if python.platform == "darwin":
         return (
             "PyTorch is no longer made for Intel processors of Macs; on a Mac with Apple silicon name a Python that "
-            "is not "
-            "made for Intel either."
+            "is not made for Intel either."
         )
     return (
         f"There are no packages for this system and processor ({python.platform}, {python.machine or 'unknown'}); use "
-        f"an "
-        "environment in which you have installed torch, onnxruntime and numpy yourself."
+        "an environment in which you have installed torch, onnxruntime and numpy yourself."
     )

@@ -23,8 +23,6 @@ _TIMEOUT_S = "60"
 _RESUMES_FROM = (25, 1)
 _VERSION = re.compile(r"\bpip (\d+)\.(\d+)")
 _WHAT_FAILED = "The engine’s packages could not be installed"
-# Trying again for a minute, as pip does, changes nothing about these.
-_HOPELESS = {"proxy wants a password", "certificate", "SOCKS proxy"}
 _PIP_TRIES_AGAIN = "WARNING: Retrying"
 
 
@@ -177,7 +175,7 @@ def _pip(
         if not is_quiet:
             run.on_line(line)
         failure = recognise(line) if line.startswith(_PIP_TRIES_AGAIN) else None
-        if failure is not None and failure.name in _HOPELESS:
+        if failure is not None and failure.is_lasting:
             raise EnvironmentProblem(explain(_WHAT_FAILED, line), line)
 
     # The system's temporary folder may be small and in memory; here there is room for what the engine needs.

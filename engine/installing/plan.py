@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
-from ..environment import EnvironmentProblem, is_ready, location
+from ..environment import LOCATION_VARIABLE, EnvironmentProblem, is_ready, location
 from .graphics import graphics_cards
 from .locks import Build, Choice, Lock, choose_lock
 from .pip_install import Sources, is_torch_out_of_reach
@@ -20,7 +20,6 @@ class Wishes:
     """What somebody may ask for; nothing of it need be.
 
     Attributes:
-        folder: where the engine goes; None for :func:`headland.engine.environment.location`.
         python: the Python to make it with; None for a suitable one.
         build: what it is to compute on.
         sources: where packages come from.
@@ -28,7 +27,6 @@ class Wishes:
         is_anew: whether an engine that stands is replaced.
     """
 
-    folder: Optional[Path] = None
     python: Optional[Path] = None
     build: Build = Build.AUTO
     sources: Sources = field(default_factory=Sources)
@@ -83,7 +81,7 @@ def make_plan(wishes: Wishes) -> SetUpPlan:
     Raises:
         EnvironmentProblem: if it cannot be done; the sentence says what is missing.
     """
-    folder = location() if wishes.folder is None else wishes.folder.expanduser().absolute()
+    folder = location()
     if wishes.own_environment is not None:
         python = Python.describe(wishes.own_environment)
         if python is None:
@@ -130,6 +128,6 @@ def check_room(plan: SetUpPlan) -> None:
     if plan.needed_bytes > free_bytes:
         raise EnvironmentProblem(
             f"The engine needs about {plan.needed_bytes / 1e9:.1f} GB in {plan.folder.parent} while it is set up, "
-            f"where "
-            f"{free_bytes / 1e9:.1f} GB are free; free some space, or choose another folder with HEADLAND_ENGINE."
+            f"where {free_bytes / 1e9:.1f} GB are free; free some space, or choose another folder with "
+            f"{LOCATION_VARIABLE}."
         )

@@ -133,7 +133,7 @@ def _check_result(file: Path) -> None:
     expected = (_DARK + _BRIGHT) / 2
     if not math.isfinite(mean) or abs(mean - expected) > 0.1 * expected:
         raise EnvironmentProblem(
-            f"{_WHAT_FAILED}: it computes wrong results; set the device to the processor or report this, with the "
-            f"details.",
+            f"{_WHAT_FAILED}: it computes wrong results; set the device to the processor or report this, "
+            "with the details.",
             f"a mean of {mean} where {expected} was expected, from {len(content)} bytes",
         )

@@ -105,8 +105,8 @@ class Python:
             tuple(facts["version"]),
             facts["is_64_bit"],
             facts["makes_environments"],
-            facts.get("platform", sys.platform),
-            facts.get("machine", ""),
+            facts["platform"],
+            facts["machine"],
         )
 
     @property

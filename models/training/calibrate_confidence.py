@@ -25,8 +25,8 @@ from ...engine.confidence import error_channels, tile_confidence
 from ...engine.job import CONFIDENCE_METHODS
 from ..confidence.error_network import COVERAGES, SIGNED_CHANNELS, Calibrated, ErrorNetwork, save_calibrated
 from .imagery import TrainingImage
-from .judged_places import BANDS, FARMLAND, Enhancer, JudgedTile, Part, places
-from .sensors import draw_sensor
+from .judged_places import FARMLAND, Enhancer, JudgedTile, Part, places
+from .sensors import BANDS, draw_sensor
 
 logger = logging.getLogger(__name__)
 

@@ -21,14 +21,13 @@ from ...engine.decrappify import Decrappify, OnnxModel
 from ...engine.dip.educated import EducatedPrior
 from ...engine.job import Method, Preset
 from ...engine.model_file import model_file
-from ...engine.pipeline import FIT_SETTINGS, PRIOR_WEIGHTS
+from ...engine.pipeline import FIT_SETTINGS, PRIOR_WEIGHTS, project
 from ...engine.scene import Scene, Tile
 from ...engine.tiling import plan_tiles
 from ..dip.prior_network import load_weights
 from .imagery import HELD_OUT_FARMLAND, ImageSet, TrainingImage, load_images
 from .sensors import Sensor, SensorBank
 
-BANDS = 3
 HIGH_RES_PX, SMALLEST_PX, MULTIPLE_PX = 384, 128, 32
 FARMLAND = "naip_farmland_1m"
 # Averaged until the grain of the film and the traces of compression are gone: noise of the truth is nobody's error.
@@ -136,7 +135,7 @@ class Enhancer:
             made = {Method.DIP: begun}
             if Method.CHAIN in methods:
                 made[Method.CHAIN] = self._decrappify(begun)
-            return {method: JudgedTile(_projected(made[method]), begun.estimate, levels) for method in methods}
+            return {method: JudgedTile(project(made[method]), begun.estimate, levels) for method in methods}
 
 
 def seen_by(sensor: Sensor, truth: NDArray[np.float32], scale: int, seed: int) -> NDArray[np.int16]:
@@ -145,9 +144,3 @@ def seen_by(sensor: Sensor, truth: NDArray[np.float32], scale: int, seed: int) -
     seen = bank.degrade(torch.from_numpy(truth)[None], torch.Generator().manual_seed(seed))[0]
     numbers: NDArray[np.int16] = (seen.numpy() * FULL_RANGE).round().astype(np.int16)
     return numbers
-
-
-def _projected(tile: Tile) -> Tile:
-    if tile.estimate is None:
-        raise ValueError("There is no estimate to project.")
-    return replace(tile, estimate=tile.forward_model.project(tile.estimate, tile.low_res, tile.damping))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headland.engine import confidence
-from headland.engine.confidence import Confidence, in_digital_numbers
+from headland.engine.confidence import Confidence
 from headland.engine.dip.educated import EducatedPrior, FitSettings
 from headland.engine.forward_model import ForwardModel
 from headland.engine.job import Method, Preset
@@ -75,7 +75,7 @@ def test_more_error_is_expected_where_the_result_differs_more_from_the_truth(
     assert tile.estimate is not None
     error = np.abs(scene.digital(tile.estimate) - drawn)
     inner = (slice(None), slice(16, -16), slice(16, -16))
-    predicted, error = in_digital_numbers(expected, scene.normalisation.gains)[inner], error[inner]
+    predicted, error = scene.digital_difference(expected)[inner], error[inner]
     worst, best = error > np.quantile(error, 0.9), error < np.quantile(error, 0.5)
     assert predicted[worst].mean() > 2.0 * predicted[best].mean()
     assert np.corrcoef(predicted.ravel(), error.ravel())[0, 1] > 0.3
@@ -109,7 +109,7 @@ def test_an_image_in_other_units_has_the_same_errors_in_those_units(drawn: Image
     for factor in (1.0, 0.01):
         scene = measured(numbers * factor + 3.0)
         _, expected = expected_of(scene, prior)
-        errors.append(in_digital_numbers(expected, scene.normalisation.gains) / factor)
+        errors.append(scene.digital_difference(expected) / factor)
     np.testing.assert_allclose(errors[1], errors[0], rtol=0.02)
 
 
@@ -149,7 +149,7 @@ def test_the_bound_holds_for_about_as_many_pixels_as_it_says_on_a_real_scene_deg
     assert tile.estimate is not None
     bound = Confidence(SCALE, Method.DIP)(tile, tile.estimate).bound
     error = np.abs(scene.digital(tile.estimate) - truth)
-    held = error <= in_digital_numbers(bound, scene.normalisation.gains)
+    held = error <= scene.digital_difference(bound)
     assert 0.84 < held[:, 16:-16, 16:-16].mean() < 0.96
 
 
@@ -169,7 +169,7 @@ def test_a_damaged_or_missing_file_of_parameters_is_named(tmp_path: Path, conten
 
 
 def test_a_file_that_was_cut_short_is_named(tmp_path: Path) -> None:
-    whole = confidence.CONFIDENCE_FILE.read_bytes()
+    whole = confidence.CONFIDENCE_WEIGHTS.read_bytes()
     path = tmp_path / "confidence.npz"
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="install Headland again"):

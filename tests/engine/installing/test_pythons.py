@@ -169,7 +169,15 @@ def test_a_virtual_environments_python_stands_for_its_base() -> None:
 def test_an_unsuitable_python_is_refused_with_the_reason(
     tmp_path: Path, facts: dict[str, object], problem: str
 ) -> None:
-    answer = {"version": [3, 11, 2], "base": "/usr/bin/python3", "is_64_bit": True, "makes_environments": True, **facts}
+    answer = {
+        "version": [3, 11, 2],
+        "base": "/usr/bin/python3",
+        "is_64_bit": True,
+        "makes_environments": True,
+        "platform": "linux",
+        "machine": "x86_64",
+        **facts,
+    }
     python = tmp_path / "python3"
     python.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
     python.chmod(0o755)
