@@ -66,7 +66,7 @@ def choose_report(wished: Optional[Path], output: Path, source_files: Iterable[P
     """
     if wished is None:
         _check_name(output, output.stem + REPORT_EXTENSION)
-        return output.with_name(output.stem + REPORT_EXTENSION)
+        return report_beside(output)
     report = absolute(wished)
     if any(_is_same_file(report, file) for file in (output, *source_files)):
         raise CannotEnhance(
@@ -75,6 +75,11 @@ def choose_report(wished: Optional[Path], output: Path, source_files: Iterable[P
     _check_name(report, report.name)
     _check_writable(report)
     return report
+
+
+def report_beside(output: Path) -> Path:
+    """Return where the report of ``output`` lies if no other place was asked for."""
+    return output.with_name(output.stem + REPORT_EXTENSION)
 
 
 def choose_extra(output: Path, ending: str) -> Path:

@@ -90,6 +90,20 @@ def dip_id_of(layer: QgsMapLayer) -> str:
     return str(layer.customProperty(_DIP_PROPERTY, ""))
 
 
+def result_of(layer: Optional[QgsMapLayer], project: QgsProject) -> Optional[QgsRasterLayer]:
+    """Return the result that ``layer`` is, or that it goes with as Deep Image Prior's picture or as the veil.
+
+    None if it is none, or if the source that it could be compared with has gone.
+    """
+    if layer is None or project.mapLayer(source_id_of(layer)) is None:
+        return None
+    others = (
+        other for other in project.mapLayers().values() if layer.id() in (dip_id_of(other), confidence_id_of(other))
+    )
+    result = next(others, layer)
+    return result if isinstance(result, QgsRasterLayer) else None
+
+
 def _place_above(node: QgsLayerTreeNode, source_layer_id: str) -> tuple[QgsLayerTreeGroup, int]:
     """Return the group of the source layer's node, and the place in it that is above all its results."""
     group = node.parent()

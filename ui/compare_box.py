@@ -61,6 +61,11 @@ class CompareBox(QWidget):
         self.show_for(None)
 
     @property
+    def layer_id(self) -> str:
+        """Of the result that is compared, "" for none."""
+        return self._layer_id
+
+    @property
     def tool(self) -> CompareTool:
         """The map tool of the swipe."""
         return self._tool

@@ -155,7 +155,7 @@ class EnhanceDock(QgsDockWidget):
         self.enhance_button = EnhanceButton(self.windowIcon())
         self.look_button = QuickLookButton(self._controller, self.live_preview)
         self.run_box = RunBox(self._controller, self.live_preview, BUTTON_HEIGHT_PX)
-        self.queue_box = QueueBox(self._controller)
+        self.queue_box = QueueBox(self._controller, canvas)
         self.phase_label, self.progress_bar = self.run_box.phase_label, self.run_box.progress_bar
         self.cancel_button = self.run_box.cancel_button
         for button in (self.enhance_button, self.look_button):

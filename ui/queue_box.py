@@ -1,10 +1,19 @@
-"""What waits for the run that is going on, each with a button that takes it out."""
+"""What waits for the run that is going on, each with buttons that show where it is and take it out."""
 
 from __future__ import annotations
 
 from typing import Optional
 
-from qgis.core import QgsApplication
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsGeometry,
+    QgsProject,
+    QgsRectangle,
+)
+from qgis.gui import QgsMapCanvas
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
@@ -20,9 +29,10 @@ MOST_ROWS_SHOWN = 4
 class QueueBox(QWidget):
     """Lists the controller's queue; takes no room while nothing waits."""
 
-    def __init__(self, controller: EnhanceController, parent: Optional[QWidget] = None) -> None:
+    def __init__(self, controller: EnhanceController, canvas: QgsMapCanvas, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)
         self._controller = controller
+        self._canvas = canvas
         self.count_label = QLabel()
         self.clear_button = QPushButton(tr("Remove all"))
         self.clear_button.setAutoDefault(False)
@@ -51,7 +61,7 @@ class QueueBox(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         for plan in plans:
-            layout.addWidget(_Row(plan, self._controller))
+            layout.addWidget(_Row(plan, self._controller, self._canvas))
         self._scroll_area.setWidget(rows)
         shown = min(len(plans), MOST_ROWS_SHOWN)
         is_scrolled = len(plans) > MOST_ROWS_SHOWN
@@ -69,18 +79,44 @@ class QueueBox(QWidget):
 class _Row(QWidget):
     """One that waits."""
 
-    def __init__(self, plan: EnhancePlan, controller: EnhanceController) -> None:
+    def __init__(self, plan: EnhancePlan, controller: EnhanceController, canvas: QgsMapCanvas) -> None:
         super().__init__()
         label = ElidedLabel()
         label.set_text(plan.title)
-        button = QToolButton()
-        button.setIcon(QgsApplication.getThemeIcon("/mIconClearText.svg"))
-        button.setAutoRaise(True)
-        button.setAccessibleName(tr("Remove {} from the queue").format(plan.title))
-        button.setToolTip(tr("Remove from the queue"))
+        self.show_button = _icon_button("/mActionZoomTo.svg", tr("Show {} on the map").format(plan.title))
+        self.show_button.setToolTip(tr("Show on the map"))
+        self.remove_button = _icon_button("/mIconClearText.svg", tr("Remove {} from the queue").format(plan.title))
+        self.remove_button.setToolTip(tr("Remove from the queue"))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(label, 1)
-        layout.addWidget(button)
+        layout.addWidget(self.show_button)
+        layout.addWidget(self.remove_button)
+        self.show_button.clicked.connect(lambda: _show_on_map(plan, canvas))
         # The row goes with the click; it must not while its button is still at it.
-        button.clicked.connect(lambda: controller.withdraw(plan), Qt.ConnectionType.QueuedConnection)
+        self.remove_button.clicked.connect(lambda: controller.withdraw(plan), Qt.ConnectionType.QueuedConnection)
+
+
+def _icon_button(icon: str, name: str) -> QToolButton:
+    button = QToolButton()
+    button.setIcon(QgsApplication.getThemeIcon(icon))
+    button.setAutoRaise(True)
+    button.setAccessibleName(name)
+    return button
+
+
+def _show_on_map(plan: EnhancePlan, canvas: QgsMapCanvas) -> None:
+    """Flash the extent that is going to be enhanced, with the map brought there if it shows another place."""
+    crs = QgsCoordinateReferenceSystem.fromWkt(plan.grid.crs_wkt)
+    extent = QgsRectangle(*plan.grid.bounds_of(plan.window))
+    to_map = QgsCoordinateTransform(
+        crs, canvas.mapSettings().destinationCrs(), QgsProject.instance().transformContext()
+    )
+    try:
+        on_map = to_map.transformBoundingBox(extent)
+    except QgsCsException:
+        # The map's CRS does not reach there, so there is nothing to be shown.
+        return
+    if not canvas.extent().contains(on_map):
+        canvas.zoomToFeatureExtent(on_map)
+    canvas.flashGeometries([QgsGeometry.fromRect(extent)], crs)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pytestqt.qtbot import QtBot
 from qgis.core import QgsMapRendererParallelJob, QgsProject, QgsRasterLayer
-from qgis.PyQt.QtCore import QPoint, Qt
+from qgis.gui import QgsMessageViewer
+from qgis.PyQt.QtCore import QObject, QPoint, Qt
 from qgis.PyQt.QtGui import QColor
+from qgis.PyQt.QtWidgets import QApplication
 
+from headland.bridge.controller import EnhanceController
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.person import LEFT, Person
 from headland.tests.support.window import Window, wait_for_map
@@ -256,3 +261,87 @@ def test_without_its_dip_layer_the_strength_mixes_source_and_result(
     slider = dock.result_panel.compare_box.slider
     slider.setValue(50)
     assert result.opacity() == pytest.approx(0.5)
+
+
+@pytest.fixture
+def earlier(dock: EnhanceDock, result: QgsRasterLayer, qtbot: QtBot) -> QgsRasterLayer:
+    """A result with a newer one above it."""
+    Person(qtbot).click(dock.scale_buttons.button(2))
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    Person(qtbot).click(dock.enhance_button)
+    qtbot.waitUntil(lambda: dock.result_panel.compare_box.layer_id != result.id(), timeout=TIMEOUT_MS)
+    return result
+
+
+def test_the_result_that_is_chosen_in_the_layer_tree_is_the_one_that_is_compared(
+    dock: EnhanceDock, window: Window, earlier: QgsRasterLayer
+) -> None:
+    panel, newer = dock.result_panel, QgsProject.instance().mapLayer(dock.result_panel.compare_box.layer_id)
+    assert panel.name_label.whole_text == newer.name() == "Fields 2024 (enhanced ×2)"
+    window.canvas.setCurrentLayer(earlier)
+    assert panel.compare_box.layer_id == earlier.id()
+    assert panel.name_label.whole_text == "Fields 2024 (enhanced ×4)"
+    assert panel.command_button.isEnabled()
+    panel.compare_box.slider.setValue(30)
+    assert (earlier.opacity(), newer.opacity()) == (pytest.approx(0.3), 1.0)
+    window.canvas.setCurrentLayer(newer)
+    assert panel.compare_box.slider.value() == 100
+
+
+def test_what_is_no_result_changes_nothing(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    compare(dock, window, qtbot)
+    (source,) = (layer for layer in window.canvas.layers() if layer is not result)
+    for chosen in (source, None):
+        window.canvas.setCurrentLayer(chosen)
+        assert dock.result_panel.compare_box.layer_id == result.id()
+        assert dock.result_panel.compare_box.swipe_button.isChecked()
+
+
+def test_dips_own_picture_and_the_veil_stand_for_their_result(
+    dock: EnhanceDock, window: Window, three: list[QgsRasterLayer]
+) -> None:
+    result, dip, _source = three
+    window.canvas.setCurrentLayer(dip)
+    assert dock.result_panel.compare_box.layer_id == result.id()
+
+
+@pytest.fixture
+def reopened(
+    dock: EnhanceDock, add_layer: AddLayer, fake_engine: FakeEngine, folder: Path, qtbot: QtBot
+) -> QgsRasterLayer:
+    """A result in a project that was saved, closed and opened again."""
+    add_layer(bands=3)
+    dock.output_box.setFilePath(str(folder / "kept.tif"))
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    Person(qtbot).click(dock.enhance_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    project = QgsProject.instance()
+    assert project.write(str(folder / "fields.qgs"))
+    project.clear()
+    assert project.read(str(folder / "fields.qgs"))
+    (result,) = project.mapLayersByName("Fields 2024 (enhanced ×4)")
+    return result
+
+
+def test_a_result_of_an_earlier_session_can_be_compared_and_its_report_read(
+    window: Window, reopened: QgsRasterLayer, controller: EnhanceController, qtbot: QtBot
+) -> None:
+    later = EnhanceDock(controller, window.canvas, window.message_bar, window)
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, later)
+    later.show()
+    panel = later.result_panel
+    assert not panel.isVisible()
+    window.canvas.setLayers(list(QgsProject.instance().mapLayers().values()))
+    window.canvas.setCurrentLayer(reopened)
+    assert panel.label.text() == "Made in an earlier session."
+    assert not panel.command_button.isEnabled()
+    Person(qtbot).click(panel.compare_box.swipe_button)
+    assert len(swipes(window)) == 1
+    Person(qtbot).click(panel.compare_box.swipe_button)
+    Person(qtbot).click(panel.report_button)
+    (viewer,) = (widget for widget in QApplication.topLevelWidgets() if isinstance(widget, QgsMessageViewer))
+    assert '"method": "chain"' in viewer.findChild(QObject, "txtMessage").toPlainText()
+    viewer.reject()
+    later.release()

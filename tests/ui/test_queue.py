@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qgis.core import QgsProject
+from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsProject, QgsRectangle
 from qgis.PyQt.QtWidgets import QToolButton
 
 from headland.tests.support.fixtures import UseEngine
 from headland.tests.support.person import Person
+from headland.tests.support.window import Window
 from headland.tests.ui.conftest import AddLayer
 from headland.ui.dock_widget import EnhanceDock
 from headland.ui.elided_label import ElidedLabel
@@ -26,6 +27,10 @@ def person(qtbot: QtBot) -> Person:
 
 def rows(dock: EnhanceDock) -> list[str]:
     return [label.whole_text for label in dock.queue_box.findChildren(ElidedLabel)]
+
+
+def row_buttons(dock: EnhanceDock, name: str) -> list[QToolButton]:
+    return [button for button in dock.queue_box.findChildren(QToolButton) if button.accessibleName().startswith(name)]
 
 
 def choose_scale(dock: EnhanceDock, person: Person, factor: int) -> None:
@@ -89,7 +94,7 @@ def test_one_of_them_or_all_can_be_taken_out(
     use_engine("hang")
     layer = add_layer()
     fill_queue(dock, person, qtbot)
-    person.click(dock.queue_box.findChildren(QToolButton)[0])
+    person.click(row_buttons(dock, "Remove")[0])
     qtbot.waitUntil(lambda: len(rows(dock)) == 1)
     person.click(dock.enhance_button)
     assert dock.notice.sentence.startswith("This extent is being enhanced")
@@ -102,6 +107,29 @@ def test_one_of_them_or_all_can_be_taken_out(
     person.click(dock.cancel_button)
     qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
     assert list(project.mapLayers().values()) == [layer]
+
+
+def test_where_one_lies_is_shown_on_the_map_and_the_map_goes_there(
+    dock: EnhanceDock, add_layer: AddLayer, window: Window, use_engine: UseEngine, person: Person, qtbot: QtBot
+) -> None:
+    use_engine("hang")
+    layer = add_layer()
+    fill_queue(dock, person, qtbot)
+    extent, shown = layer.extent(), window.canvas.extent()
+    before = len(window.canvas.scene().items())
+    person.click(row_buttons(dock, "Show")[0])
+    assert window.canvas.extent() == shown
+    # QGIS flashes with a rubber band that goes by itself.
+    assert len(window.canvas.scene().items()) == before + 1
+    window.canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:4326"))
+    window.canvas.setExtent(QgsRectangle(10.0, 10.0, 10.1, 10.1))
+    person.click(row_buttons(dock, "Show")[0])
+    to_map = QgsCoordinateTransform(layer.crs(), QgsCoordinateReferenceSystem("EPSG:4326"), QgsProject.instance())
+    assert window.canvas.extent().contains(to_map.transformBoundingBox(extent))
+    qtbot.waitUntil(lambda: len(window.canvas.scene().items()) == before, timeout=TIMEOUT_MS)
+    person.click(dock.queue_box.clear_button)
+    person.click(dock.cancel_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
 
 
 def test_a_file_name_typed_for_the_next_run_stays_when_the_one_at_work_is_done(

@@ -88,7 +88,7 @@ def test_where_there_is_no_command_the_button_says_why_until_there_is_one(
 ) -> None:
     button, usual = done.result_panel.command_button, done.result_panel.command_button.toolTip()
     assert button.isEnabled()
-    plain = done.result_panel._result
+    (plain,) = done.result_panel._results.values()
     changed = replace(plain, plan=replace(plain.plan, has_layer_overrides=True))
     done.result_panel.show_result(changed, "")
     assert not button.isEnabled()
