@@ -314,7 +314,9 @@ def test_a_source_that_changes_before_or_while_it_is_read_is_refused(
         rig.put_old_results()
         if moment < 0:
             CHANGES[change](source)
-        message = rig.run(at_moment("Reading the layer", moment, lambda: CHANGES[change](source)))
+        changing = AtMoment("Reading the layer", moment, lambda: CHANGES[change](source))
+        message = rig.run(changing)
+        assert changing.has_acted == (moment >= 0)
         assert message is not None
         rig.check(message, said="was changed, replaced or removed")
 
@@ -324,7 +326,9 @@ def test_a_source_that_changes_before_or_while_it_is_read_is_refused(
 def test_a_source_that_changes_after_it_was_read_does_not_matter(rig: Rig, change: str, phase: str) -> None:
     rig.put_old_results()
     source = Path(rig.plan.source.dataset)
-    message = rig.run(at_moment(phase, 0, lambda: CHANGES[change](source)))
+    changing = AtMoment(phase, 0, lambda: CHANGES[change](source))
+    message = rig.run(changing)
+    assert changing.has_acted
     assert message is None
     rig.check(message)
 
@@ -338,7 +342,9 @@ def test_what_qgis_writes_beside_a_source_is_no_change(rig: Rig) -> None:
         del dataset
         assert source.with_name(source.name + ".aux.xml").exists()
 
-    assert rig.run(at_moment("Reading the layer", 0, look_at_it)) is None
+    looking = AtMoment("Reading the layer", 0, look_at_it)
+    assert rig.run(looking) is None
+    assert looking.has_acted
 
 
 @pytest.mark.parametrize("phase", ["Reading the layer", "Starting the engine", "Pretending", "Writing the result"])
@@ -355,7 +361,9 @@ def test_a_clock_that_jumps_changes_nothing(
             # Another run that comes now must not take this one's folders for old.
             sweep_leftovers([rig.results])
 
-        message = rig.run(at_moment(phase, 0, jump))
+        jumping = AtMoment(phase, 0, jump)
+        message = rig.run(jumping)
+    assert jumping.has_acted
     assert message is None
     rig.check(message)
 
@@ -367,12 +375,19 @@ def moments_of(rig: Rig, phase: str) -> list[float]:
     return told
 
 
-def at_moment(phase: str, moment: int, act: Callable[[], object]) -> Callable[[str, float], None]:
-    """Return what acts when ``phase`` is told of for so manieth a time, from 0."""
-    times = itertools.count()
+class AtMoment:
+    """Acts when ``phase`` is told of for so manieth a time, from 0.
 
-    def on_progress(now: str, _fraction: float) -> None:
-        if now == phase and next(times) == moment:
-            act()
+    Attributes:
+        has_acted: whether it came to that.
+    """
 
-    return on_progress
+    def __init__(self, phase: str, moment: int, act: Callable[[], object]) -> None:
+        self._phase, self._moment, self._act = phase, moment, act
+        self._times = itertools.count()
+        self.has_acted = False
+
+    def __call__(self, phase: str, _fraction: float) -> None:
+        if phase == self._phase and next(self._times) == self._moment:
+            self.has_acted = True
+            self._act()
