@@ -396,7 +396,7 @@ def test_where_the_result_cannot_get_its_name_its_other_picture_gets_none_either
     # A folder came there while it worked.
     plan.output.mkdir()
     before = sorted(folder.iterdir())
-    with pytest.raises(EnhanceFailed):
+    with pytest.raises(EnhanceFailed, match="Is a directory"):
         carry_out(plan)
     assert sorted(folder.iterdir()) == before
 

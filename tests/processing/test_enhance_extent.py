@@ -422,7 +422,7 @@ class TestBadInput:
         assert "README.md is no ONNX file" in refusal(algorithm, INPUT=make_layer(), MODEL="README.md")
 
     def test_a_word_that_is_neither_yes_nor_no(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        for name in ("COG", "TRACE_BORDERS"):
+        for name in ("COG", "MAP_CONFIDENCE", "KEEP_DIP", "TRACE_BORDERS"):
             text = refusal(algorithm, INPUT=make_layer(), **{name: "maybe"})
             assert text == f"{name} is “maybe”; say yes or no."
 

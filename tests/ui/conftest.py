@@ -23,6 +23,8 @@ from headland.tests.support.fixtures import (  # noqa: F401
     use_engine,
     web,
 )
+from headland.tests.support.installations import engine  # noqa: F401
+from headland.tests.support.person import Person
 from headland.tests.support.window import Window
 from headland.ui.dock_widget import EnhanceDock
 
@@ -44,6 +46,11 @@ def controller(project: QgsProject) -> Iterator[EnhanceController]:  # noqa: F81
     controller = EnhanceController()
     yield controller
     controller.close()
+
+
+@pytest.fixture
+def person(qtbot: QtBot) -> Person:
+    return Person(qtbot)
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,6 @@ from headland.ui.dock_widget import EnhanceDock
 SIDE_PX = 600
 
 
-@pytest.fixture
-def person(qtbot: QtBot) -> Person:
-    return Person(qtbot)
-
-
 class Line:
     """The estimate as a person reads it."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from pytestqt.qtbot import QtBot
 from qgis.core import QgsProject
 from qgis.PyQt.QtWidgets import QToolButton
@@ -17,11 +16,6 @@ from headland.ui.elided_label import ElidedLabel
 from headland.ui.queue_box import MOST_ROWS_SHOWN
 
 TIMEOUT_MS = 60_000
-
-
-@pytest.fixture
-def person(qtbot: QtBot) -> Person:
-    return Person(qtbot)
 
 
 def rows(dock: EnhanceDock) -> list[str]:
