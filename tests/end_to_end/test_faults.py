@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import json
 import os
 import re
@@ -33,7 +32,7 @@ from headland.bridge.prepare import prepare
 from headland.bridge.request import EnhanceRequest
 from headland.engine.events import Event, Finished, Progress, Started
 from headland.engine.job import OUTPUT_FILE, Job, Method
-from headland.tests.support.faults import BrokenDisk, largest_file, small_disk
+from headland.tests.support.faults import AtMoment, BrokenDisk, largest_file, small_disk
 from headland.tests.support.fixtures import MakeLayer
 from headland.tests.support.rasters import fields, read_raster, write_raster
 
@@ -373,21 +372,3 @@ def moments_of(rig: Rig, phase: str) -> list[float]:
     told: list[float] = []
     assert rig.run(lambda now, fraction: told.append(fraction) if now == phase else None) is None
     return told
-
-
-class AtMoment:
-    """Acts when ``phase`` is told of for so manieth a time, from 0.
-
-    Attributes:
-        has_acted: whether it came to that.
-    """
-
-    def __init__(self, phase: str, moment: int, act: Callable[[], object]) -> None:
-        self._phase, self._moment, self._act = phase, moment, act
-        self._times = itertools.count()
-        self.has_acted = False
-
-    def __call__(self, phase: str, _fraction: float) -> None:
-        if phase == self._phase and next(self._times) == self._moment:
-            self.has_acted = True
-            self._act()
