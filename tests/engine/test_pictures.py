@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from headland.engine.job import (
     Sensor,
 )
 from headland.engine.pictures import uncertain_share
-from headland.engine.scene import Scene
+from headland.engine.scene import Scene, Tile
 from headland.tests.engine.test_pipeline import farmland
 from headland.tests.support.tiles import plan_small_tiles
 
@@ -46,21 +47,38 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(pipeline.FIT_SETTINGS, Preset.FAST, FitSettings(rounds=1, patch_px=24, patches=1))
 
 
-def enhanced(job: Job, numbers: NDArray[Any], finish_at: str = "never") -> tuple[NDArray[Any], NDArray[Any], Any]:
-    """Return the result, Deep Image Prior's picture (zero if it is not kept) and the report."""
-    result, dip = np.zeros((2, len(numbers), numbers.shape[1] * 2, numbers.shape[2] * 2), np.float32)
+@dataclass(frozen=True)
+class Made:
+    """What came of a job: its pictures, zero where one was not wished for, and the report."""
+
+    result: NDArray[Any]
+    dip: NDArray[Any]
+    bound: NDArray[Any]
+    report: Any
+
+
+def make(job: Job, numbers: NDArray[Any], valid: NDArray[np.bool_] | None = None, finish_at: str = "never") -> Made:
+    shape = (3, len(numbers), numbers.shape[1] * 2, numbers.shape[2] * 2)
+    result, dip, bound = np.zeros(shape, np.float32)
     phases: list[str] = []
     report = pipeline.enhance(
         job,
         numbers,
-        np.ones(numbers.shape, dtype=bool),
+        np.ones(numbers.shape, dtype=bool) if valid is None else valid,
         result,
         lambda phase, _fraction: phases.append(phase),
         lambda: False,
         is_to_finish=lambda: any(finish_at in phase for phase in phases),
         dip_output=dip if job.keeps_dip else None,
+        bound_output=bound if job.maps_confidence else None,
     )
-    return result, dip, report
+    return Made(result, dip, bound, report)
+
+
+def enhanced(job: Job, numbers: NDArray[Any], finish_at: str = "never") -> tuple[NDArray[Any], NDArray[Any], Any]:
+    """Return the result, Deep Image Prior's picture and the report."""
+    made = make(job, numbers, finish_at=finish_at)
+    return made.result, made.dip, made.report
 
 
 def test_it_is_what_the_method_dip_gives_and_the_result_is_the_same_as_without_it() -> None:
@@ -105,19 +123,8 @@ def mapped(
     job: Job, numbers: NDArray[Any], valid: NDArray[np.bool_] | None = None, finish_at: str = "never"
 ) -> tuple[NDArray[Any], NDArray[Any], Any]:
     """Return the result, what its error stays below in nine pixels of ten, and the report."""
-    result, bound = np.zeros((2, len(numbers), numbers.shape[1] * 2, numbers.shape[2] * 2), np.float32)
-    phases: list[str] = []
-    report = pipeline.enhance(
-        job,
-        numbers,
-        np.ones(numbers.shape, dtype=bool) if valid is None else valid,
-        result,
-        lambda phase, _fraction: phases.append(phase),
-        lambda: False,
-        is_to_finish=lambda: any(finish_at in phase for phase in phases),
-        bound_output=bound,
-    )
-    return result, bound, report
+    made = make(job, numbers, valid, finish_at)
+    return made.result, made.bound, made.report
 
 
 @pytest.mark.parametrize("method", CONFIDENCE_METHODS)
@@ -187,6 +194,25 @@ def test_what_a_stopped_run_made_in_a_quick_way_is_wholly_uncertain() -> None:
 def test_what_was_not_calibrated_has_no_map(wishes: dict[str, Any]) -> None:
     with pytest.raises(JobError, match="How far off it may be is not known of the method"):
         replace(PLAIN_JOB, maps_confidence=True, **wishes)
+
+
+def test_where_memory_runs_out_on_the_way_every_picture_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, numbers = replace(JOB, maps_confidence=True), farmland(3, 48, 72)
+    tilings, decrappify, calls = pipeline._tilings, pipeline.Decrappify.__call__, itertools.count()
+    # The second time in tiles of the same size, so that the same comes of them.
+    monkeypatch.setattr(pipeline, "_tilings", lambda *given: itertools.repeat(next(tilings(*given)), 2))
+    expected = make(job, numbers)
+
+    def run_out_once(self: pipeline.Decrappify, tile: Tile) -> Tile:
+        if next(calls) == 2:
+            raise MemoryError
+        return decrappify(self, tile)
+
+    monkeypatch.setattr(pipeline.Decrappify, "__call__", run_out_once)
+    made = make(job, numbers)
+    assert next(calls) == 3 + made.report["tiles"] == 9
+    for name in ("result", "dip", "bound"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(expected, name), err_msg=name)
 
 
 def test_the_worker_leaves_a_file_of_each(tmp_path: Path) -> None:

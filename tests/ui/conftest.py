@@ -13,6 +13,7 @@ from qgis.PyQt.QtCore import Qt
 from headland.bridge.controller import EnhanceController
 from headland.tests.support.fixtures import (  # noqa: F401
     MakeLayer,
+    UseEngine,
     fake_engine,
     folder,
     job_folders,
@@ -67,6 +68,22 @@ def dock(window: Window, controller: EnhanceController, qtbot: QtBot) -> Iterato
     dock.show()
     yield dock
     dock.release()
+
+
+@pytest.fixture
+def busy_dock(
+    dock: EnhanceDock,
+    add_layer: AddLayer,
+    use_engine: UseEngine,  # noqa: F811
+    person: Person,
+    qtbot: QtBot,
+) -> EnhanceDock:
+    """The dock with a layer and a run at work on it, which goes on until the controller is closed at the latest."""
+    use_engine("hang")
+    add_layer()
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    person.click(dock.enhance_button)
+    return dock
 
 
 @pytest.fixture

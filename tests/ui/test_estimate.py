@@ -37,7 +37,7 @@ def line(dock: EnhanceDock, qtbot: QtBot) -> Line:
     return Line(dock, qtbot)
 
 
-def test_the_line_follows_method_scale_bands_and_extent(
+def test_the_line_follows_method_scale_and_bands(
     dock: EnhanceDock, fake_engine: FakeEngine, add_layer: AddLayer, line: Line, person: Person
 ) -> None:
     add_layer(bands=4, width_px=SIDE_PX, height_px=SIDE_PX)
