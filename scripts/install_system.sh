@@ -52,6 +52,6 @@ export DEBIAN_FRONTEND=noninteractive
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${packages[@]}"
 
 if ! is_complete; then
-    echo "QGIS was installed, but $python still lacks something of it: is it the system's Python?" >&2
+    echo "All was installed, but $python or the PATH still lacks something of it: is that the system's Python?" >&2
     exit 1
 fi

@@ -24,7 +24,7 @@ TIMEOUT_MS = 60_000
 def controller(project: QgsProject) -> Iterator[EnhanceController]:
     controller = EnhanceController()
     yield controller
-    if controller.is_running:
+    if controller.is_running or controller.waiting:
         controller.close()
 
 

@@ -24,7 +24,7 @@ from headland.tests.ui.conftest import AddLayer
 from headland.ui.dock_widget import EnhanceDock
 from headland.ui.set_up_dialog import SetUpDialog
 
-LONG_MS = 60_000
+LONG_MS = 180_000
 
 
 @pytest.fixture
