@@ -6,30 +6,23 @@ import json
 from pathlib import Path
 
 import bench_confidence
-import numpy as np
 import pytest
 from bench_confidence import Figures
-from PIL import Image
 
 from headland.models.training.imagery import HELD_OUT_FARMLAND
 from headland.models.training.judged_places import FARMLAND
+from headland.tests.support.places import make_places
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data folder with a farmland and a land use to be reported, and one of each that had a part in calibrating."""
-    rng = np.random.default_rng(4)
     names = {
         FARMLAND: (f"{HELD_OUT_FARMLAND[0]}.png", f"{HELD_OUT_FARMLAND[5]}.png"),
         "naip_urban_0.6m": ("riverside_2016_1.png",),
         "ucmerced_0.3m": ("river90.png", "river94.png"),
     }
-    for folder, files in names.items():
-        (tmp_path / "highres" / folder).mkdir(parents=True)
-        bands = 4 if folder == "naip_urban_0.6m" else 3
-        for file in files:
-            fields = rng.integers(40, 160, (13, 13, bands), dtype=np.uint8).repeat(26, axis=0).repeat(26, axis=1)
-            Image.fromarray(fields).save(tmp_path / "highres" / folder / file)
+    make_places(tmp_path / "highres", names, fields=13, field_px=26)
     return tmp_path
 
 

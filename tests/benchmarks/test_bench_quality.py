@@ -16,6 +16,8 @@ from restorations import METHODS, Restorer
 from headland.engine import pipeline
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.models.training.imagery import HELD_OUT_FARMLAND
+from headland.models.training.judged_places import FARMLAND
+from headland.tests.support.places import make_places
 
 FIELD = [[120, 120], [360, 120], [360, 360], [120, 360]]
 
@@ -23,23 +25,19 @@ FIELD = [[120, 120], [360, 120], [360, 360], [120, 360]]
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data folder with one held-out place of each set and one for training; fields of 40 pixels, one drawn."""
-    rng = np.random.default_rng(4)
-    names = {
-        "naip_farmland_1m": (f"{HELD_OUT_FARMLAND[0]}.png", "41.0--91.0.png"),
+    farmland = (f"{HELD_OUT_FARMLAND[0]}.png", "41.0--91.0.png")
+    others = {
         "naip_urban_0.6m": ("riverside_2016_1.png", "chico_2016_1.png"),
         "ucmerced_0.3m": ("river90.png", "river10.png"),
     }
-    for folder, files in names.items():
-        (tmp_path / "highres" / folder).mkdir(parents=True)
-        bands = 4 if folder == "naip_urban_0.6m" else 3
-        for file in files:
-            fields = rng.integers(40, 160, (12, 12, bands), dtype=np.uint8).repeat(40, axis=0).repeat(40, axis=1)
-            fields[120:360, 120:360] = 230
-            if folder != "naip_farmland_1m":
-                fields = fields[:240, :240]
-            Image.fromarray(fields).save(tmp_path / "highres" / folder / file)
-    outlines = {file: [FIELD] for file in names["naip_farmland_1m"]}
-    (tmp_path / "highres" / "naip_farmland_1m" / "field_polygons.json").write_text(json.dumps(outlines))
+    highres = tmp_path / "highres"
+    make_places(highres, others, fields=6, field_px=40)
+    make_places(highres, {FARMLAND: farmland}, fields=12, field_px=40)
+    for file in highres.glob("*/*.png"):
+        pixels = np.array(Image.open(file))
+        pixels[120:360, 120:360] = 230
+        Image.fromarray(pixels).save(file)
+    (highres / FARMLAND / "field_polygons.json").write_text(json.dumps({file: [FIELD] for file in farmland}))
     return tmp_path
 
 

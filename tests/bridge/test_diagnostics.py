@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,8 +57,11 @@ def test_a_name_that_is_part_of_a_word_does_not_tear_the_word(monkeypatch: pytes
 
 
 def test_only_the_last_failures_are_kept_and_survive_the_process() -> None:
-    for number in range(MOST_KEPT + 3):
-        remember_failure(f"Failure {number}.", "")
+    code = (
+        "import os; from headland.bridge.failure_log import MOST_KEPT, remember_failure; "
+        "[remember_failure(f'Failure {number}.', '') for number in range(MOST_KEPT + 3)]; os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
     assert [each.sentence for each in kept_failures()] == [f"Failure {number}." for number in range(3, MOST_KEPT + 3)]
 
 

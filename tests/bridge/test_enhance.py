@@ -12,51 +12,22 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from osgeo import gdal, osr
-from qgis.core import (
-    QgsApplication,
-    QgsCoordinateTransformContext,
-    QgsRasterLayer,
-    QgsRasterRange,
-    QgsRectangle,
-    QgsReferencedRectangle,
-)
+from qgis.core import QgsApplication, QgsRasterLayer, QgsRasterRange, QgsRectangle, QgsReferencedRectangle
 
 from headland.bridge import enhance as enhance_module
 from headland.bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance
 from headland.bridge.leftovers import JOB_FOLDER_PREFIX
-from headland.bridge.prepare import EnhancePlan, prepare
-from headland.bridge.request import EnhanceRequest
 from headland.bridge.staging import STAGING_PREFIX
 from headland.engine.client import run_worker
-from headland.engine.job import Method, Preset
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import MakeLayer, UseEngine
+from headland.tests.support.plans import MakePlan, carry_out
 from headland.tests.support.rasters import CUSTOM_CRS, read_raster, read_valid
-
-MakePlan = Callable[..., EnhancePlan]
-
-
-@pytest.fixture
-def make_plan(make_layer: MakeLayer, folder: Path) -> MakePlan:
-    """Makes a plan for a small raster, or for the given layer."""
-
-    def make(layer: Any = None, **wishes: Any) -> EnhancePlan:
-        wishes = {"method": Method.ANCHOR, "scale": 2, "output": folder / "schärfer.tif", **wishes}
-        layer = make_layer(bands=2, nodata=0) if layer is None else layer
-        return prepare(EnhanceRequest(layer, **wishes), QgsCoordinateTransformContext())
-
-    return make
-
-
-def carry_out(plan: EnhancePlan) -> list[tuple[str, float]]:
-    told: list[tuple[str, float]] = []
-    enhance(plan, lambda phase, fraction: told.append((phase, fraction)), lambda: False)
-    return told
 
 
 def test_the_real_worker_sharpens_a_window_of_the_real_scene(scene: Path, make_plan: MakePlan) -> None:
@@ -267,66 +238,6 @@ def test_every_phase_can_be_cancelled(fake_engine: FakeEngine, make_plan: MakePl
     assert sorted(folder.iterdir()) == before
 
 
-def test_an_old_result_stands_until_the_new_one_is_whole(
-    fake_engine: FakeEngine, make_plan: MakePlan, folder: Path
-) -> None:
-    plan = make_plan()
-    for file in (plan.output, plan.report):
-        file.write_text("old")
-    seen: list[tuple[str, str]] = []
-    enhance(plan, lambda _p, _f: seen.append((plan.output.read_text(), plan.report.read_text())), lambda: False)
-    assert set(seen) == {("old", "old")}
-    assert gdal.Open(str(plan.output)) is not None
-    assert json.loads(plan.report.read_text())["method"] == "anchor"
-
-
-def test_a_report_that_cannot_be_written_leaves_no_result_either(
-    fake_engine: FakeEngine, make_plan: MakePlan, folder: Path
-) -> None:
-    reports = folder / "reports"
-    reports.mkdir()
-    plan = make_plan(report=reports / "report.json")
-    before = sorted(folder.rglob("*"))
-
-    def block(phase: str, fraction: float) -> None:
-        if fraction == 1.0:
-            reports.rename(folder / "elsewhere")
-
-    with pytest.raises(EnhanceFailed, match="could not be read or written"):
-        enhance(plan, block, lambda: False)
-    (folder / "elsewhere").rename(reports)
-    assert sorted(folder.rglob("*")) == before
-
-
-@pytest.mark.parametrize("blocked", ["output", "report"])
-@pytest.mark.parametrize("is_there_an_old_one", [False, True])
-def test_result_and_report_get_their_names_together_or_not_at_all(
-    fake_engine: FakeEngine,
-    make_plan: MakePlan,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    blocked: str,
-    is_there_an_old_one: bool,
-) -> None:
-    plan = make_plan()
-    if is_there_an_old_one:
-        for file in (plan.output, plan.report):
-            file.write_text("old")
-    before = {file: file.read_bytes() for file in folder.iterdir()}
-    replace, target = Path.replace, getattr(plan, blocked)
-
-    def refuse(self: Path, path: Path) -> Path:
-        # As Windows does while another program has the file open.
-        if path == target and self.suffix == target.suffix:
-            raise PermissionError(13, "Permission denied", str(self), None, str(path))
-        return replace(self, path)
-
-    monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(EnhanceFailed, match="may be open in a layer or another program"):
-        carry_out(plan)
-    assert {file: file.read_bytes() for file in folder.iterdir()} == before
-
-
 def test_what_a_crash_left_is_swept_up_by_the_next_run(
     fake_engine: FakeEngine, make_plan: MakePlan, folder: Path, job_folders: Path
 ) -> None:
@@ -370,81 +281,3 @@ def test_what_nobody_foresaw_is_a_sentence_with_details(
     with pytest.raises(EnhanceFailed, match="unexpected error") as failure:
         carry_out(make_plan())
     assert "surprise" in failure.value.details
-
-
-def test_deep_image_priors_own_picture_stands_beside_the_result_and_says_what_it_is(
-    fake_engine: FakeEngine, make_plan: MakePlan
-) -> None:
-    plan = make_plan(method=Method.CHAIN, keeps_dip=True)
-    carry_out(plan)
-    assert plan.dip_output == plan.output.with_name("schärfer_dip.tif")
-    result, dip = gdal.Open(str(plan.output)), gdal.Open(str(plan.dip_output))
-    assert dip.GetGeoTransform() == result.GetGeoTransform()
-    np.testing.assert_allclose(2.0 * dip.ReadAsArray(), result.ReadAsArray(), atol=1.0)
-    assert dip.GetMetadataItem("HEADLAND_METHOD") == "dip"
-    assert dip.GetMetadataItem("HEADLAND_NATURE") == "enhanced, not measured"
-    assert dip.GetMetadataItem("HEADLAND_RMSE_OVER_NOISE") is None
-    assert json.loads(plan.report.read_text(encoding="utf-8"))["dip_output"] == str(plan.dip_output)
-    # The next one takes another name, as a layer may show this one.
-    assert make_plan(method=Method.CHAIN, keeps_dip=True).dip_output.name == "schärfer_dip_2.tif"
-
-
-def test_where_the_result_cannot_get_its_name_its_other_picture_gets_none_either(
-    fake_engine: FakeEngine, make_plan: MakePlan, folder: Path
-) -> None:
-    plan = make_plan(method=Method.CHAIN, keeps_dip=True)
-    # A folder came there while it worked.
-    plan.output.mkdir()
-    before = sorted(folder.iterdir())
-    with pytest.raises(EnhanceFailed):
-        carry_out(plan)
-    assert sorted(folder.iterdir()) == before
-
-
-@pytest.mark.parametrize("method", [Method.DIP, Method.ANCHOR])
-def test_methods_other_than_the_chain_keep_no_other_picture(
-    fake_engine: FakeEngine, make_plan: MakePlan, method: Method
-) -> None:
-    assert make_plan(method=method, keeps_dip=True).dip_output is None
-
-
-def test_how_far_off_the_result_may_be_is_a_raster_in_its_units_without_its_offset(
-    fake_engine: FakeEngine, make_plan: MakePlan, make_layer: MakeLayer
-) -> None:
-    layer = make_layer(bands=2, nodata=0, scale=0.0001, offset=-0.1, names=("B04", "B08"))
-    plan = make_plan(layer, method=Method.CHAIN, maps_confidence=True)
-    carry_out(plan)
-    assert plan.confidence == plan.output.with_name("schärfer_confidence.tif")
-    result, bound = gdal.Open(str(plan.output)), gdal.Open(str(plan.confidence))
-    assert bound.GetGeoTransform() == result.GetGeoTransform()
-    band = bound.GetRasterBand(2)
-    assert (band.GetDescription(), band.DataType) == ("B08 error", gdal.GDT_Float32)
-    assert (band.GetScale(), band.GetOffset() or 0.0) == (0.0001, 0.0)
-    np.testing.assert_allclose(bound.ReadAsArray(), result.ReadAsArray() / 50.0, atol=0.02)
-    assert bound.GetMetadataItem("HEADLAND_CONFIDENCE") == "nine pixels of ten are off by less than this"
-    # Its numbers are no picture that could be enhanced once more.
-    assert bound.GetMetadataItem("HEADLAND_NATURE") is None
-    report = json.loads(plan.report.read_text(encoding="utf-8"))
-    assert report["confidence_output"] == str(plan.confidence)
-
-
-@pytest.mark.parametrize(
-    "wishes", [{"method": Method.DECRAPPIFY}, {"method": Method.ANCHOR}, {"preset": Preset.REFERENCE}], ids=str
-)
-def test_it_is_not_mapped_where_it_is_not_known(
-    fake_engine: FakeEngine, make_plan: MakePlan, wishes: dict[str, Any]
-) -> None:
-    assert make_plan(**{"method": Method.CHAIN, **wishes}, maps_confidence=True).confidence is None
-
-
-@pytest.mark.parametrize("extra", ["dip_output", "confidence"])
-def test_a_file_that_came_where_an_extra_was_to_be_stays_and_nothing_else_appears(
-    fake_engine: FakeEngine, make_plan: MakePlan, folder: Path, extra: str
-) -> None:
-    plan = make_plan(method=Method.CHAIN, keeps_dip=True, maps_confidence=True)
-    getattr(plan, extra).write_text("somebody's", encoding="utf-8")
-    before = sorted(folder.iterdir())
-    with pytest.raises(EnhanceFailed, match="it came there meanwhile"):
-        carry_out(plan)
-    assert getattr(plan, extra).read_text(encoding="utf-8") == "somebody's"
-    assert sorted(folder.iterdir()) == before

@@ -182,9 +182,10 @@ def test_a_cancelled_or_failed_run_teaches_nothing(use_engine: UseEngine, make_p
     threading.Thread(target=lambda: (engine.wait_for_worker(), is_cancelled.set())).start()
     with pytest.raises(EnhanceCancelled):
         carry_out(plan, is_cancelled.is_set)
-    for behaviour in ("out of memory", "no result", "wrong size"):
+    failures = {"out of memory": "ran out of memory", "no result": "without a result", "wrong size": "another size"}
+    for behaviour, part in failures.items():
         use_engine(behaviour)
-        with pytest.raises(EnhanceFailed):
+        with pytest.raises(EnhanceFailed, match=part):
             carry_out(make_plan())
     assert this_machine() == before
 
@@ -202,7 +203,7 @@ def test_a_run_whose_result_could_not_be_published_teaches_nothing(
 ) -> None:
     before = this_machine()
     monkeypatch.setattr(enhance_module, "_publish", lambda *_: (_ for _ in ()).throw(PermissionError(13, "no")))
-    with pytest.raises(EnhanceFailed):
+    with pytest.raises(EnhanceFailed, match="may be open in a layer or another program"):
         carry_out(make_plan())
     assert this_machine() == before
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from headland.engine.array_file import open_array
 from headland.engine.grid import Window
 from headland.engine.job import INPUT_FILE, Method
 from headland.tests.support.engines import FakeEngine
-from headland.tests.support.fuzzing import damaged, fuzzed, is_one_sentence, numbers, texts
+from headland.tests.support.fuzzing import damaged, fuzzed, is_one_sentence, memory_folder, numbers, texts
 from headland.tests.support.rasters import fields, write_raster
 
 # What GDAL's readers are asked to hold at most: an absurd size in a header is refused and not tried.
@@ -84,10 +83,9 @@ def escaped(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def memory() -> Iterator[Path]:
-    """One for all inputs, in memory where that is possible: there are many."""
-    shared = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as name:
-        yield Path(name)
+    """One for all inputs."""
+    with memory_folder() as folder:
+        yield folder
 
 
 rasters = (

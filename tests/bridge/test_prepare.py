@@ -146,9 +146,15 @@ def test_an_empty_extent(make_layer: MakeLayer) -> None:
     assert "The extent is empty" in sentence(make_layer(), extent=extent(X, Y, X, Y))
 
 
-def test_an_extent_that_its_crs_does_not_reach(make_layer: MakeLayer) -> None:
-    nowhere = extent(1e30, 1e30, 2e30, 2e30, QgsCoordinateReferenceSystem("EPSG:3857"))
-    assert "extent" in sentence(make_layer(), extent=nowhere)
+@pytest.mark.parametrize(
+    ("crs", "bounds", "part"),
+    [
+        ("EPSG:4326", (0.0, 91.0, 10.0, 95.0), "cannot be brought into the layer’s CRS"),
+        ("EPSG:3857", (1e30, 1e30, 2e30, 2e30), "does not touch “Fields 2024”"),
+    ],
+)
+def test_an_extent_that_its_crs_does_not_reach(make_layer: MakeLayer, crs: str, bounds: Any, part: str) -> None:
+    assert part in sentence(make_layer(), extent=extent(*bounds, QgsCoordinateReferenceSystem(crs)))
 
 
 @pytest.mark.parametrize(("bands", "part"), [((3,), "no band 3"), ((0,), "no band 0"), ((1, 1), "more than once")])
@@ -196,7 +202,7 @@ def test_checking_a_request_leaves_nothing_in_the_temporary_folder(make_layer: M
 
 @pytest.mark.parametrize("name", ["out.png", "out", "out.tif.gz"])
 def test_an_output_that_is_no_geotiff(make_layer: MakeLayer, folder: Path, name: str) -> None:
-    assert ".tif" in sentence(make_layer(), output=folder / name)
+    assert "has to end with .tif" in sentence(make_layer(), output=folder / name)
 
 
 def test_an_output_that_is_a_folder(make_layer: MakeLayer, folder: Path) -> None:

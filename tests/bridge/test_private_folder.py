@@ -37,7 +37,7 @@ def test_it_is_for_this_user_only_and_gone_afterwards(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_nobody_can_guess_its_name(folder: Path) -> None:
+def test_each_has_another_name_of_eight_letters_or_more(folder: Path) -> None:
     folders = [PrivateFolder(folder, PREFIX) for _ in range(50)]
     names = {private.path.name for private in folders}
     assert len(names) == len(folders)

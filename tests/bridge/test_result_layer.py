@@ -192,13 +192,14 @@ def test_without_its_source_it_lies_on_top_in_the_default_style(
     make_layer: MakeLayer, plan_of: Callable[..., EnhancePlan], project: QgsProject
 ) -> None:
     project.addMapLayer(make_layer(name="other"))
-    source = project.addMapLayer(make_layer(name="gone", crs=CUSTOM_CRS))
+    source = project.addMapLayer(show_colours(make_layer(name="gone", bands=4, crs=CUSTOM_CRS), 4, 3, 2))
     crs = source.crs()
     plan = plan_of(source)
     project.removeMapLayer(source.id())
     result = add_result(plan, plan.output, project)
     assert names_from_the_top(project.layerTreeRoot()) == ["gone (enhanced ×2)", "other"]
-    assert result.isValid()
+    renderer = result.renderer()
+    assert (renderer.redBand(), renderer.greenBand(), renderer.blueBand()) == (1, 2, 3)
     assert result.crs().toProj() == crs.toProj()
 
 

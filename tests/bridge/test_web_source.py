@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import math
 import pickle
-import threading
-import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsCoordinateReferenceSystem,
-    QgsCoordinateTransformContext,
     QgsMultiBandColorRenderer,
     QgsProject,
     QgsRasterLayer,
@@ -27,81 +24,35 @@ from qgis.core import (
 
 from headland.bridge import prepare as prepare_module
 from headland.bridge import web_source
-from headland.bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance
-from headland.bridge.prepare import CannotEnhance, EnhancePlan, prepare
-from headland.bridge.request import EnhanceRequest
+from headland.bridge.prepare import CannotEnhance, EnhancePlan
 from headland.bridge.result_layer import add_result
 from headland.bridge.web_source import WebSource, read_web_picture
 from headland.engine.grid import Grid
-from headland.engine.job import INPUT_FILE, VALID_FILE, Method, Sensor
+from headland.engine.job import INPUT_FILE, VALID_FILE, Sensor
 from headland.engine.sensors import recognise
 from headland.tests.support.fixtures import MakeLayer
+from headland.tests.support.plans import carry_out
 from headland.tests.support.rasters import read_raster, read_valid
-from headland.tests.support.web_server import TILE_PX, WMS_BOUNDS, WORLD_M, WebServer, colours_of, resolution_of
+from headland.tests.support.web_plans import (
+    COLUMN,
+    MERCATOR,
+    ROW,
+    UTM,
+    ZOOM,
+    one_sentence,
+    plan_of,
+    tiles_extent,
+    wms_extent,
+)
+from headland.tests.support.web_server import WMS_BOUNDS, WORLD_M, WebServer, colours_of, resolution_of
 
-MERCATOR = QgsCoordinateReferenceSystem("EPSG:3857")
-UTM = QgsCoordinateReferenceSystem("EPSG:32618")
-ZOOM = 12
-# A place in the middle of tiles, in pixels of the whole world.
-COLUMN, ROW = 2058 * TILE_PX + 100, 2028 * TILE_PX + 60
-
-pytestmark = pytest.mark.usefixtures("fake_engine")
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Attempts follow each other at once."""
-    monkeypatch.setattr(web_source, "PAUSE_S", 0.0)
-
-
-@pytest.fixture
-def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server counts as silent sooner."""
-    monkeypatch.setattr(web_source, "LONGEST_SILENCE_S", 0.5)
-
-
-def tiles_extent(width_px: float, height_px: float, column: float = COLUMN, row: float = ROW) -> QgsReferencedRectangle:
-    """Return the extent of so many pixels of the tiles of ZOOM."""
-    size = resolution_of(ZOOM)
-    x, y = column * size - WORLD_M, WORLD_M - row * size
-    return QgsReferencedRectangle(QgsRectangle(x, y - height_px * size, x + width_px * size, y), MERCATOR)
-
-
-def wms_extent(width: float, height: float) -> QgsReferencedRectangle:
-    x, y = WMS_BOUNDS[0] + 1000, WMS_BOUNDS[3] - 500
-    return QgsReferencedRectangle(QgsRectangle(x, y - height, x + width, y), UTM)
-
-
-def plan_of(layer: QgsRasterLayer, extent: Any, **wishes: Any) -> EnhancePlan:
-    wishes = {"method": Method.ANCHOR, "scale": 2, **wishes}
-    return prepare(EnhanceRequest(layer, extent, **wishes), QgsCoordinateTransformContext())
+pytestmark = pytest.mark.usefixtures("fake_engine", "no_pause")
 
 
 def refusal(layer: QgsRasterLayer, extent: Any, **wishes: Any) -> str:
     with pytest.raises(CannotEnhance) as error:
         plan_of(layer, extent, **wishes)
     return one_sentence(str(error.value))
-
-
-def failure(plan: EnhancePlan) -> str:
-    """Carry out ``plan``, which must fail and leave nothing, and return the sentence."""
-    with pytest.raises(EnhanceFailed) as error:
-        carry_out(plan)
-    assert list(plan.output.parent.iterdir()) == []
-    assert "secret" not in error.value.sentence + error.value.details
-    return one_sentence(error.value.sentence)
-
-
-def one_sentence(text: str) -> str:
-    assert text.endswith(".")
-    assert text.count(". ") == 0
-    return text
-
-
-def carry_out(plan: EnhancePlan) -> list[tuple[str, float]]:
-    told: list[tuple[str, float]] = []
-    enhance(plan, lambda phase, fraction: told.append((phase, fraction)), lambda: False)
-    return told
 
 
 def read(plan: EnhancePlan, folder: Path) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -331,112 +282,3 @@ class TestTheResult:
         assert str(WebSource("wms", "url=https://me:secret@maps.example/wms?token=secret&layers=a")) == (
             "https://maps.example/wms"
         )
-
-
-@pytest.fixture
-def plan_for(web: WebServer, tmp_path: Path) -> Callable[..., EnhancePlan]:
-    """Makes a plan whose result goes into a folder of its own."""
-    target = tmp_path / "results"
-    target.mkdir()
-
-    def plan_for(kind: str = "xyz_layer", side_px: int = 300) -> EnhancePlan:
-        layer = getattr(web, kind)()
-        if kind == "wms_layer":
-            return plan_of(layer, wms_extent(side_px * 10, side_px * 10), resolution=10.0, output=target / "out.tif")
-        extent = tiles_extent(side_px, side_px)
-        return plan_of(layer, extent, resolution=resolution_of(ZOOM), output=target / "out.tif")
-
-    return plan_for
-
-
-@pytest.mark.parametrize("kind", ["xyz_layer", "wmts_layer", "wms_layer"])
-class TestFailingServers:
-    @pytest.mark.parametrize(
-        ("behaviour", "part"),
-        [
-            ("error 500", "answered with an error (500 Internal Server Error); try again later"),
-            ("error 403", "answered with an error (403 Forbidden)"),
-            ("login", "answered with an error (401 Unauthorized)"),
-            ("drop", "cannot be reached (Connection closed); check the network"),
-            ("html", "sent text/html where a picture was asked for"),
-            ("exception", "sent text/xml where a picture was asked for"),
-            ("damaged", "sent a picture that is damaged where a picture was asked for"),
-            ("error 404", "has no picture of this extent at this resolution"),
-        ],
-    )
-    def test_a_bad_answer(
-        self, web: WebServer, plan_for: Callable[..., EnhancePlan], kind: str, behaviour: str, part: str
-    ) -> None:
-        plan = plan_for(kind)
-        web.behaviour = behaviour
-        text = failure(plan)
-        assert text.startswith(f"The server {web.host} ")
-        assert part in text
-
-    def test_one_bad_answer_among_good_ones(
-        self, web: WebServer, plan_for: Callable[..., EnhancePlan], kind: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(web_source, "BLOCK_PX", 150)
-        plan = plan_for(kind)
-        web.behaviour, web.only_tile = "error 503", "441000,4178000" if kind == "wms_layer" else "/2058/2029.png"
-        assert "503" in failure(plan)
-
-    def test_a_failure_that_passes_is_no_failure(
-        self, web: WebServer, plan_for: Callable[..., EnhancePlan], kind: str
-    ) -> None:
-        plan = plan_for(kind)
-        web.behaviour, web.failures_left = "error 503", 2
-        carry_out(plan)
-        assert read_valid(plan.output)[:3].all()
-
-    def test_a_server_that_is_silent(
-        self, web: WebServer, plan_for: Callable[..., EnhancePlan], kind: str, short_patience: None
-    ) -> None:
-        plan = plan_for(kind)
-        web.behaviour = "slow"
-        began = time.monotonic()
-        assert "did not answer for 0.5 seconds" in failure(plan)
-        assert time.monotonic() - began < 3.0
-        wait_until_no_download()
-
-    def test_cancelling_while_the_server_is_waited_for(
-        self, web: WebServer, plan_for: Callable[..., EnhancePlan], kind: str
-    ) -> None:
-        plan = plan_for(kind)
-        web.behaviour = "slow"
-        began = time.monotonic()
-        with pytest.raises(EnhanceCancelled):
-            enhance(plan, lambda _phase, _fraction: None, lambda: time.monotonic() - began > 0.5)
-        assert time.monotonic() - began < 2.0
-        assert list(plan.output.parent.iterdir()) == []
-        wait_until_no_download()
-
-
-def wait_until_no_download() -> None:
-    deadline = time.monotonic() + 2.0
-    while any(thread.name == "headland-download" for thread in threading.enumerate()):
-        assert time.monotonic() < deadline, "the download goes on"
-        time.sleep(0.02)
-
-
-def test_a_slow_server_that_answers_now_and_then_is_waited_for(
-    web: WebServer, plan_for: Callable[..., EnhancePlan], short_patience: None
-) -> None:
-    plan = plan_for("wms_layer")
-    web.behaviour, web.delay_s = "slow", 0.3
-    carry_out(plan)
-    assert read_valid(plan.output)[:3].all()
-
-
-@pytest.mark.parametrize("kind", ["xyz_layer", "wms_layer"])
-def test_a_server_that_went_away(tmp_path: Path, kind: str) -> None:
-    from headland.tests.support.web_server import web_server
-
-    with web_server() as web:
-        layer = getattr(web, kind)()
-        extent = wms_extent(1000, 1000) if kind == "wms_layer" else tiles_extent(100, 100)
-        target = tmp_path / "results"
-        target.mkdir()
-        plan = plan_of(layer, extent, output=target / "out.tif")
-    text = failure(plan)
-    assert text == f"The server {web.host} cannot be reached (Connection refused); check the network and try again."

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import json
 import os
 import re
@@ -33,7 +32,7 @@ from headland.bridge.prepare import prepare
 from headland.bridge.request import EnhanceRequest
 from headland.engine.events import Event, Finished, Progress, Started
 from headland.engine.job import OUTPUT_FILE, Job, Method
-from headland.tests.support.faults import BrokenDisk, largest_file, small_disk
+from headland.tests.support.faults import AtMoment, BrokenDisk, largest_file, small_disk
 from headland.tests.support.fixtures import MakeLayer
 from headland.tests.support.rasters import fields, read_raster, write_raster
 
@@ -314,7 +313,9 @@ def test_a_source_that_changes_before_or_while_it_is_read_is_refused(
         rig.put_old_results()
         if moment < 0:
             CHANGES[change](source)
-        message = rig.run(at_moment("Reading the layer", moment, lambda: CHANGES[change](source)))
+        changing = AtMoment("Reading the layer", moment, lambda: CHANGES[change](source))
+        message = rig.run(changing)
+        assert changing.has_acted == (moment >= 0)
         assert message is not None
         rig.check(message, said="was changed, replaced or removed")
 
@@ -324,7 +325,9 @@ def test_a_source_that_changes_before_or_while_it_is_read_is_refused(
 def test_a_source_that_changes_after_it_was_read_does_not_matter(rig: Rig, change: str, phase: str) -> None:
     rig.put_old_results()
     source = Path(rig.plan.source.dataset)
-    message = rig.run(at_moment(phase, 0, lambda: CHANGES[change](source)))
+    changing = AtMoment(phase, 0, lambda: CHANGES[change](source))
+    message = rig.run(changing)
+    assert changing.has_acted
     assert message is None
     rig.check(message)
 
@@ -338,7 +341,9 @@ def test_what_qgis_writes_beside_a_source_is_no_change(rig: Rig) -> None:
         del dataset
         assert source.with_name(source.name + ".aux.xml").exists()
 
-    assert rig.run(at_moment("Reading the layer", 0, look_at_it)) is None
+    looking = AtMoment("Reading the layer", 0, look_at_it)
+    assert rig.run(looking) is None
+    assert looking.has_acted
 
 
 @pytest.mark.parametrize("phase", ["Reading the layer", "Starting the engine", "Pretending", "Writing the result"])
@@ -355,7 +360,9 @@ def test_a_clock_that_jumps_changes_nothing(
             # Another run that comes now must not take this one's folders for old.
             sweep_leftovers([rig.results])
 
-        message = rig.run(at_moment(phase, 0, jump))
+        jumping = AtMoment(phase, 0, jump)
+        message = rig.run(jumping)
+    assert jumping.has_acted
     assert message is None
     rig.check(message)
 
@@ -365,14 +372,3 @@ def moments_of(rig: Rig, phase: str) -> list[float]:
     told: list[float] = []
     assert rig.run(lambda now, fraction: told.append(fraction) if now == phase else None) is None
     return told
-
-
-def at_moment(phase: str, moment: int, act: Callable[[], object]) -> Callable[[str, float], None]:
-    """Return what acts when ``phase`` is told of for so manieth a time, from 0."""
-    times = itertools.count()
-
-    def on_progress(now: str, _fraction: float) -> None:
-        if now == phase and next(times) == moment:
-            act()
-
-    return on_progress

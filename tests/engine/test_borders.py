@@ -193,7 +193,7 @@ def test_a_band_without_a_valid_pixel_has_no_say() -> None:
     np.testing.assert_array_equal(lines.points, expected.points)
 
 
-def test_what_stands_out_and_runs_straight_is_stronger() -> None:
+def test_what_stands_out_clearly_is_stronger_than_what_is_faint() -> None:
     rng = np.random.default_rng(2)
     picture = rng.normal(1500.0, NOISE_DN, (3, 240, 240)).astype(np.float32)
     picture[:, :120] += 700.0

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,16 @@ from headland.engine.model_file import SHIPPED_MODEL, fitting_card
 from headland.engine.tile_store import TileStore
 from headland.models.card import CardError
 from headland.models.onnx_graph import NotPlain, check_plain
-from headland.tests.support.fuzzing import damaged, damaged_json, fuzzed, is_one_sentence, json_values, numbers, texts
+from headland.tests.support.fuzzing import (
+    damaged,
+    damaged_json,
+    fuzzed,
+    is_one_sentence,
+    json_values,
+    memory_folder,
+    numbers,
+    texts,
+)
 from headland.tests.support.jobs import make_job
 
 KEY = "0" * 64
@@ -45,10 +53,9 @@ EVENTS = [
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """One for all inputs of a kind, in memory where that is possible: there are many."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
-        yield Path(name)
+    """One for all inputs of a kind."""
+    with memory_folder() as folder:
+        yield folder
 
 
 def npy(array: np.ndarray[Any, Any]) -> bytes:
@@ -270,6 +277,11 @@ def test_no_file_of_a_job_folder_is_written_through_a_link(folder: Path, tmp_pat
 
 
 def test_open_array_closes_what_it_refuses(folder: Path) -> None:
-    (folder / "odd.npy").write_bytes(npy_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 2, 3), }"))
-    with pytest.raises(ValueError, match="shape"):
-        open_array(folder / "odd.npy")
+    odd = folder / "odd.npy"
+    odd.write_bytes(npy_with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 2, 3), }"))
+    with pytest.raises(ValueError, match="shape") as refusal:
+        open_array(odd)
+    # The traceback keeps what the call had alive: a file that was left to the garbage collector is still open.
+    assert refusal.tb is not None
+    descriptors = list(Path("/proc/self/fd").iterdir())
+    assert odd not in [descriptor.readlink() for descriptor in descriptors if descriptor.is_symlink()]

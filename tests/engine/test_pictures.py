@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from headland.engine import pipeline
 from headland.engine.client import run_worker
 from headland.engine.dip.educated import FitSettings
 from headland.engine.job import (
+    CONFIDENCE_FILE,
     CONFIDENCE_METHODS,
     DIP_FILE,
     INPUT_FILE,
@@ -29,9 +31,9 @@ from headland.engine.job import (
     Sensor,
 )
 from headland.engine.pictures import uncertain_share
-from headland.engine.scene import Scene
-from headland.engine.tiling import TileWindow
+from headland.engine.scene import Scene, Tile
 from headland.tests.engine.test_pipeline import farmland
+from headland.tests.support.tiles import plan_small_tiles
 
 PLAIN_JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
 JOB = replace(PLAIN_JOB, keeps_dip=True)
@@ -41,30 +43,42 @@ CORE_PX = 32
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan_tiles = pipeline.plan_tiles
-
-    def plan_small_tiles(rows_px: int, columns_px: int, _core_px: int, margin_px: int) -> tuple[TileWindow, ...]:
-        return plan_tiles(rows_px, columns_px, CORE_PX, margin_px)
-
-    monkeypatch.setattr(pipeline, "plan_tiles", plan_small_tiles)
+    plan_small_tiles(monkeypatch, CORE_PX)
     monkeypatch.setitem(pipeline.FIT_SETTINGS, Preset.FAST, FitSettings(rounds=1, patch_px=24, patches=1))
 
 
-def enhanced(job: Job, numbers: NDArray[Any], finish_at: str = "never") -> tuple[NDArray[Any], NDArray[Any], Any]:
-    """Return the result, Deep Image Prior's picture (zero if it is not kept) and the report."""
-    result, dip = np.zeros((2, len(numbers), numbers.shape[1] * 2, numbers.shape[2] * 2), np.float32)
+@dataclass(frozen=True)
+class Made:
+    """What came of a job: its pictures, zero where one was not wished for, and the report."""
+
+    result: NDArray[Any]
+    dip: NDArray[Any]
+    bound: NDArray[Any]
+    report: Any
+
+
+def make(job: Job, numbers: NDArray[Any], valid: NDArray[np.bool_] | None = None, finish_at: str = "never") -> Made:
+    shape = (3, len(numbers), numbers.shape[1] * 2, numbers.shape[2] * 2)
+    result, dip, bound = np.zeros(shape, np.float32)
     phases: list[str] = []
     report = pipeline.enhance(
         job,
         numbers,
-        np.ones(numbers.shape, dtype=bool),
+        np.ones(numbers.shape, dtype=bool) if valid is None else valid,
         result,
         lambda phase, _fraction: phases.append(phase),
         lambda: False,
         is_to_finish=lambda: any(finish_at in phase for phase in phases),
         dip_output=dip if job.keeps_dip else None,
+        bound_output=bound if job.maps_confidence else None,
     )
-    return result, dip, report
+    return Made(result, dip, bound, report)
+
+
+def enhanced(job: Job, numbers: NDArray[Any], finish_at: str = "never") -> tuple[NDArray[Any], NDArray[Any], Any]:
+    """Return the result, Deep Image Prior's picture and the report."""
+    made = make(job, numbers, finish_at=finish_at)
+    return made.result, made.dip, made.report
 
 
 def test_it_is_what_the_method_dip_gives_and_the_result_is_the_same_as_without_it() -> None:
@@ -72,8 +86,7 @@ def test_it_is_what_the_method_dip_gives_and_the_result_is_the_same_as_without_i
     job = replace(JOB, band_names=("",) * 5)
     result, dip, report = enhanced(job, numbers)
     assert report["tiles"] == 6
-    plain, nothing, _ = enhanced(replace(job, keeps_dip=False), numbers)
-    assert not nothing.any()
+    plain, _, _ = enhanced(replace(job, keeps_dip=False), numbers)
     np.testing.assert_array_equal(result, plain)
     alone, _, _ = enhanced(replace(job, method=Method.DIP, keeps_dip=False), numbers)
     # The chain's tiles have wider margins, which changes the last digits.
@@ -110,19 +123,8 @@ def mapped(
     job: Job, numbers: NDArray[Any], valid: NDArray[np.bool_] | None = None, finish_at: str = "never"
 ) -> tuple[NDArray[Any], NDArray[Any], Any]:
     """Return the result, what its error stays below in nine pixels of ten, and the report."""
-    result, bound = np.zeros((2, len(numbers), numbers.shape[1] * 2, numbers.shape[2] * 2), np.float32)
-    phases: list[str] = []
-    report = pipeline.enhance(
-        job,
-        numbers,
-        np.ones(numbers.shape, dtype=bool) if valid is None else valid,
-        result,
-        lambda phase, _fraction: phases.append(phase),
-        lambda: False,
-        is_to_finish=lambda: any(finish_at in phase for phase in phases),
-        bound_output=bound,
-    )
-    return result, bound, report
+    made = make(job, numbers, valid, finish_at)
+    return made.result, made.bound, made.report
 
 
 @pytest.mark.parametrize("method", CONFIDENCE_METHODS)
@@ -167,7 +169,7 @@ def test_the_uncertain_share_is_that_of_the_valid_area_where_the_bands_are_far_o
     assert uncertain_share(scene, bound, 0.25) == pytest.approx(2 / 3)
 
 
-def test_tiles_agree_on_it_and_the_cache_gives_it_again(tmp_path: Path) -> None:
+def test_the_cache_gives_it_again(tmp_path: Path) -> None:
     numbers = farmland(3, 48, 72)
     job = replace(CONFIDENCE_JOB, cache_folder=str(tmp_path), cache_limit_bytes=10**9)
     _, first, report = mapped(job, numbers)
@@ -194,12 +196,35 @@ def test_what_was_not_calibrated_has_no_map(wishes: dict[str, Any]) -> None:
         replace(PLAIN_JOB, maps_confidence=True, **wishes)
 
 
-def test_the_worker_leaves_both_files(tmp_path: Path) -> None:
+def test_where_memory_runs_out_on_the_way_every_picture_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, numbers = replace(JOB, maps_confidence=True), farmland(3, 48, 72)
+    tilings, decrappify, calls = pipeline._tilings, pipeline.Decrappify.__call__, itertools.count()
+    # The second time in tiles of the same size, so that the same comes of them.
+    monkeypatch.setattr(pipeline, "_tilings", lambda *given: itertools.repeat(next(tilings(*given)), 2))
+    expected = make(job, numbers)
+
+    def run_out_once(self: pipeline.Decrappify, tile: Tile) -> Tile:
+        if next(calls) == 2:
+            raise MemoryError
+        return decrappify(self, tile)
+
+    monkeypatch.setattr(pipeline.Decrappify, "__call__", run_out_once)
+    made = make(job, numbers)
+    assert next(calls) == 3 + made.report["tiles"] == 9
+    for name in ("result", "dip", "bound"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(expected, name), err_msg=name)
+
+
+def test_the_worker_leaves_a_file_of_each(tmp_path: Path) -> None:
     numbers = farmland(3, 24, 24)
-    JOB.save(tmp_path)
+    replace(JOB, maps_confidence=True).save(tmp_path)
     np.save(tmp_path / INPUT_FILE, numbers)
     np.save(tmp_path / VALID_FILE, np.ones(numbers.shape, dtype=bool))
     run_worker(Path(sys.executable), tmp_path, lambda _event: None, lambda: False)
-    result, dip = (np.load(tmp_path / name) for name in (OUTPUT_FILE, DIP_FILE))
-    assert result.shape == dip.shape == (3, 48, 48)
-    assert sorted(path.name for path in tmp_path.glob("*.npy*")) == ["dip.npy", "input.npy", "output.npy", "valid.npy"]
+    result, dip, bound = (np.load(tmp_path / name) for name in (OUTPUT_FILE, DIP_FILE, CONFIDENCE_FILE))
+    assert result.shape == dip.shape == bound.shape == (3, 48, 48)
+    assert np.abs(result - dip).max() > 10.0
+    assert (bound > 0.0).all()
+    assert bound.mean() < 0.5 * result.mean()
+    names = ["confidence.npy", "dip.npy", "input.npy", "output.npy", "valid.npy"]
+    assert sorted(path.name for path in tmp_path.glob("*.npy*")) == names

@@ -16,7 +16,7 @@ from headland.engine.dip.educated import FitSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.engine.preview import Preview
 from headland.engine.progress import BadInput, Cancelled
-from headland.engine.tiling import TileWindow
+from headland.tests.support.tiles import plan_small_tiles
 
 ANCHOR_JOB = Job(Method.ANCHOR, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
 
@@ -68,17 +68,9 @@ def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch, method: Method, sc
     # Two tiles of 49 rows would begin between two pixels of the network's coarsest level.
     job, numbers = replace(ANCHOR_JOB, method=method, scale=scale), farmland(rows_px=98, columns_px=40)
     whole, _ = enhanced(job, numbers)
-    plan_tiles, plans = pipeline.plan_tiles, []
-
-    def plan_small_tiles(
-        rows_px: int, columns_px: int, _largest_core_px: int, margin_px: int
-    ) -> tuple[TileWindow, ...]:
-        plans.append(plan_tiles(rows_px, columns_px, 56, margin_px))
-        return plans[-1]
-
-    monkeypatch.setattr(pipeline, "plan_tiles", plan_small_tiles)
+    cuttings = plan_small_tiles(monkeypatch, 56)
     tiled, _ = enhanced(job, numbers)
-    assert len(plans[-1]) == 2
+    assert len(cuttings[-1]) == 2
     assert np.abs(tiled - whole).max() < most
 
 
@@ -105,10 +97,7 @@ class Recorder:
 def test_no_more_than_a_tile_of_some_bands_is_in_memory_at_a_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: Method
 ) -> None:
-    plan_tiles = pipeline.plan_tiles
-    monkeypatch.setattr(
-        pipeline, "plan_tiles", lambda rows, columns, _core, margin: plan_tiles(rows, columns, 32, margin)
-    )
+    plan_small_tiles(monkeypatch, 32)
     monkeypatch.setattr("headland.engine.levels.MEASURED_PX", 500)
     numbers = farmland(bands=10, rows_px=220, columns_px=40)
     low_res, valid = Recorder(numbers), Recorder(np.ones(numbers.shape, bool))

@@ -19,7 +19,7 @@ from headland.engine.forward_model import ForwardModel
 from headland.engine.job import PREVIEW_FILE, Device, Job, JobError, Method, Preset, Sensor
 from headland.engine.preview import INTERVAL_S, LARGEST_SIDE_PX, Preview
 from headland.engine.progress import Cancelled
-from headland.engine.tiling import TileWindow
+from headland.tests.support.tiles import plan_small_tiles
 
 JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.SENTINEL_2, ("B04", "B03", "B02"))
 
@@ -85,12 +85,7 @@ def short_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles with cores of 40 pixels."""
-    plan_tiles = pipeline.plan_tiles
-
-    def plan(rows_px: int, columns_px: int, _largest_core_px: int, margin_px: int) -> tuple[TileWindow, ...]:
-        return plan_tiles(rows_px, columns_px, 40, margin_px)
-
-    monkeypatch.setattr(pipeline, "plan_tiles", plan)
+    plan_small_tiles(monkeypatch, 40)
 
 
 def test_the_first_picture_is_the_anchor_of_the_whole_extent(watch: Watch, tmp_path: Path) -> None:

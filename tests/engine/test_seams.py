@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from headland.engine import pipeline
 from headland.engine.job import Device, Job, Method, Preset, Sensor
+from headland.tests.support.tiles import plan_small_tiles
 
 SCENE = Path(__file__).resolve().parents[1] / "data" / "s2_farmland_virginia.tif"
 BANDS = ("B02", "B03", "B04")
@@ -26,18 +27,14 @@ def results(request: pytest.FixtureRequest) -> Results:
     """The same extent untiled and tiled, and the high-res rows that the tiles' cores begin at."""
     job = Job(request.param, SCALE, Preset.FAST, Device.CPU, 0, Sensor.AUTO, BANDS, pixel_size_m=(10.0, 10.0))
     numbers = np.moveaxis(tifffile.imread(SCENE), -1, 0)[:3, :, 100:164]
-    plan_tiles, starts = pipeline.plan_tiles, set()
+    starts: set[int] = set()
 
     def enhanced(core_px: int) -> NDArray[np.float32]:
-        def plan(rows_px: int, columns_px: int, _core_px: int, margin_px: int) -> object:
-            tiles = plan_tiles(rows_px, columns_px, core_px, margin_px)
-            starts.update(SCALE * tile.rows.core_start for tile in tiles)
-            return tiles
-
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline, "plan_tiles", plan)
+            cuttings = plan_small_tiles(patch, core_px)
             output = np.zeros((3, *(SCALE * length for length in numbers.shape[1:])), np.float32)
             pipeline.enhance(job, numbers, np.ones(numbers.shape, bool), output, lambda *_told: None, lambda: False)
+        starts.update(SCALE * tile.rows.core_start for tiles in cuttings for tile in tiles)
         return output
 
     whole, tiled = enhanced(1000), enhanced(112)

@@ -15,7 +15,7 @@ from headland.engine import pipeline, stopping
 from headland.engine.dip.educated import FitSettings
 from headland.engine.dip.reference import ReferenceSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
-from headland.engine.tiling import TileWindow
+from headland.tests.support.tiles import plan_small_tiles
 
 JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.SENTINEL_2, ("B04", "B03", "B02"))
 CORE_PX = 40
@@ -27,12 +27,7 @@ Run = Callable[..., tuple[NDArray[np.float32], dict[str, Any], list[str]]]
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two tiles, one above the other, and little work in each."""
-    plan_tiles = pipeline.plan_tiles
-
-    def plan(rows_px: int, columns_px: int, _largest_core_px: int, margin_px: int) -> tuple[TileWindow, ...]:
-        return plan_tiles(rows_px, columns_px, CORE_PX, margin_px)
-
-    monkeypatch.setattr(pipeline, "plan_tiles", plan)
+    plan_small_tiles(monkeypatch, CORE_PX)
     monkeypatch.setitem(pipeline.FIT_SETTINGS, Preset.FAST, FitSettings(rounds=1, patch_px=24, patches=1))
     monkeypatch.setattr(pipeline, "REFERENCE_SETTINGS", ReferenceSettings(iterations=2))
 

@@ -16,8 +16,9 @@ from headland.engine.dip.educated import FitSettings
 from headland.engine.dip.reference import ReferenceSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.engine.progress import Cancelled
-from headland.engine.tiling import ALIGNMENT_PX, LARGEST_CORE_PX, TileWindow
+from headland.engine.tiling import ALIGNMENT_PX, LARGEST_CORE_PX
 from headland.tests.engine.test_pipeline import ShortOfMemory, farmland
+from headland.tests.support.tiles import plan_small_tiles
 
 CORE_PX = 24
 TILES = 6
@@ -47,13 +48,8 @@ def job(folder: Path) -> Job:
 
 @pytest.fixture(autouse=True)
 def short_work_in_small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan_tiles = pipeline.plan_tiles
-
-    def plan_small_tiles(rows_px: int, columns_px: int, core_px: int, margin_px: int) -> tuple[TileWindow, ...]:
-        is_halved = core_px not in (LARGEST_CORE_PX, pipeline.REFERENCE_CORE_PX)
-        return plan_tiles(rows_px, columns_px, ALIGNMENT_PX if is_halved else CORE_PX, margin_px)
-
-    monkeypatch.setattr(pipeline, "plan_tiles", plan_small_tiles)
+    whole = (LARGEST_CORE_PX, pipeline.REFERENCE_CORE_PX)
+    plan_small_tiles(monkeypatch, lambda core_px: CORE_PX if core_px in whole else ALIGNMENT_PX)
     monkeypatch.setitem(pipeline.FIT_SETTINGS, Preset.FAST, FitSettings(rounds=1, patch_px=24, patches=1))
     monkeypatch.setattr(pipeline, "REFERENCE_SETTINGS", ReferenceSettings(iterations=1))
 

@@ -155,7 +155,15 @@ def test_a_worker_that_stands_still_is_ended(
     broken: Callable[..., WorkerFailed], workers: list[int], expected: tuple[Any, tuple[str, ...]]
 ) -> None:
     phase = chosen(expected[1])[1]
-    failure = broken(once(phase, lambda: os.kill(workers[-1], signal.SIGSTOP)), silence_limit_s=1.0)
+    stopped: list[int] = []
+
+    def stop() -> None:
+        os.kill(workers[-1], signal.SIGSTOP)
+        stopped.append(workers[-1])
+
+    # Silence counts from the start, and the worker loads its libraries first.
+    failure = broken(once(phase, stop), silence_limit_s=10.0)
+    assert len(stopped) == 1
     assert "silent" in failure.message
 
 
@@ -167,19 +175,21 @@ def test_a_disk_that_takes_no_larger_file_in_any_phase(
         assert "takes no file as large" in failure.message
 
 
-def test_a_disk_that_fills_up_in_any_phase(
-    tmp_path: Path, broken: Callable[..., WorkerFailed], expected: tuple[Any, tuple[str, ...]]
-) -> None:
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     with small_disk(tmp_path / "small disk", "24M") as disk:
-        for phase in chosen(expected[1])[:-1]:
-            disk.relieve()
-            failure = broken(once(phase, lambda: fill(disk)), disk.folder / "job")
-            assert "disk of the temporary folder is full" in failure.message
+        yield disk
+
+
+# The disk comes first: where none may be mounted, ``broken`` is not there yet to ask whether anything was.
+def test_a_disk_that_fills_up_in_any_phase(
+    disk: SmallDisk, broken: Callable[..., WorkerFailed], expected: tuple[Any, tuple[str, ...]]
+) -> None:
+    for phase in chosen(expected[1])[:-1]:
         disk.relieve()
-
-
-def fill(disk: SmallDisk) -> None:
-    disk.leave(0)
+        failure = broken(once(phase, lambda: disk.leave(0)), disk.folder / "job")
+        assert "disk of the temporary folder is full" in failure.message
+    disk.relieve()
 
 
 DAMAGES: dict[str, Callable[[Path, Path], object]] = {

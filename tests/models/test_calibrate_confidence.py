@@ -22,6 +22,7 @@ from headland.models.training import calibrate_confidence
 from headland.models.training.calibrate_confidence import PIXELS_A_TILE, Example, fit, quantiles
 from headland.models.training.imagery import HELD_OUT_FARMLAND
 from headland.models.training.judged_places import FARMLAND, Part, part_of, places
+from headland.tests.support.places import make_places
 
 FACTORS = (0.6, 1.5, 2.2, 3.0)
 
@@ -29,19 +30,14 @@ FACTORS = (0.6, 1.5, 2.2, 3.0)
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data folder with fields of 32 pixels: one place of each part and set, and one too small."""
-    rng = np.random.default_rng(4)
     names = {
         FARMLAND: (f"{HELD_OUT_FARMLAND[0]}.png", f"{HELD_OUT_FARMLAND[5]}.png", "41.0--91.0.png"),
         "naip_urban_0.6m": ("riverside_2016_1.png", "chico_2016_1.png"),
         "ucmerced_0.3m": ("river90.png", "river92.png", "river94.png", "river10.png"),
     }
-    for folder, files in names.items():
-        (tmp_path / "highres" / folder).mkdir(parents=True)
-        bands = 4 if folder == "naip_urban_0.6m" else 3
-        for file in files:
-            fields = rng.integers(40, 160, (12, 12, bands), dtype=np.uint8).repeat(32, axis=0).repeat(32, axis=1)
-            Image.fromarray(fields).save(tmp_path / "highres" / folder / file)
-    Image.fromarray(fields[:200, :200]).save(tmp_path / "highres" / "ucmerced_0.3m" / "river11.png")
+    make_places(tmp_path / "highres", names, fields=12, field_px=32)
+    merced = tmp_path / "highres" / "ucmerced_0.3m"
+    Image.open(merced / "river10.png").crop((0, 0, 200, 200)).save(merced / "river11.png")
     return tmp_path
 
 

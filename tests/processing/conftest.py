@@ -13,3 +13,4 @@ from headland.tests.support.fixtures import (  # noqa: F401
     use_engine,
     web,
 )
+from headland.tests.support.toolbox import algorithm, provider  # noqa: F401

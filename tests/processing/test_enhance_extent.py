@@ -2,65 +2,30 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import pytest
 from osgeo import gdal
 from qgis.core import (
-    QgsApplication,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
-    QgsSingleBandGrayRenderer,
-    QgsVectorLayer,
 )
 
 from headland.bridge.estimating import NO_BREAK_SPACE
-from headland.processing import enhance_extent
 from headland.processing.provider import HeadlandProvider
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import MakeLayer, MakeRaster, UseEngine
+from headland.tests.support.toolbox import ALGORITHM, run
 from headland.tests.support.web_server import WebServer, colours_of
-
-ALGORITHM = "headland:enhanceextent"
-
-
-@pytest.fixture(autouse=True)
-def provider(qgis_processing: None) -> Iterator[HeadlandProvider]:
-    provider = HeadlandProvider()
-    QgsApplication.processingRegistry().addProvider(provider)
-    yield provider
-    QgsApplication.processingRegistry().removeProvider(provider)
-
-
-@pytest.fixture
-def algorithm() -> QgsProcessingAlgorithm:
-    return QgsApplication.processingRegistry().createAlgorithmById(ALGORITHM)
-
-
-def run(**parameters: Any) -> dict[str, Any]:
-    import processing
-
-    return processing.run(ALGORITHM, {"METHOD": "anchor", **parameters})
-
-
-def refusal(algorithm: QgsProcessingAlgorithm, **parameters: Any) -> str:
-    context = QgsProcessingContext()
-    context.setProject(QgsProject.instance())
-    parameters = {"OUTPUT": "TEMPORARY_OUTPUT", **parameters}
-    is_fine, message = algorithm.checkParameterValues(parameters, context)
-    assert not context.layersToLoadOnCompletion()
-    return "" if is_fine else message
 
 
 def test_the_provider_offers_the_algorithm(provider: HeadlandProvider) -> None:
@@ -159,43 +124,6 @@ def test_the_log_begins_with_the_estimate_and_the_report_holds_it(
     assert 0 <= log.index("Estimate: about ") < log.index("Written to")
     report = json.loads((folder / "out.json").read_text(encoding="utf-8"))
     assert report["estimated_s"] > 0.0
-
-
-def test_a_loaded_result_is_styled_like_its_source(
-    make_layer: MakeLayer, fake_engine: FakeEngine, project: QgsProject
-) -> None:
-    import processing
-
-    source = project.addMapLayer(make_layer(bands=3))
-    source.setRenderer(QgsSingleBandGrayRenderer(source.dataProvider(), 3))
-    processing.runAndLoadResults(
-        ALGORITHM, {"INPUT": source, "METHOD": "anchor", "BANDS": [2, 3], "OUTPUT": "TEMPORARY_OUTPUT"}
-    )
-    (result,) = (layer for layer in project.mapLayers().values() if layer is not source)
-    assert result.renderer().grayBand() == 2
-
-
-def test_each_of_several_results_is_styled_like_its_source(
-    make_layer: MakeLayer, fake_engine: FakeEngine, project: QgsProject, folder: Path
-) -> None:
-    import processing
-
-    source = project.addMapLayer(make_layer(bands=3))
-    source.setRenderer(QgsSingleBandGrayRenderer(source.dataProvider(), 3))
-    context = QgsProcessingContext()
-    context.setProject(project)
-    outputs = [str(folder / name) for name in ("one.tif", "two.tif")]
-    for output in outputs:
-        details = QgsProcessingContext.LayerDetails(Path(output).stem, project, "OUTPUT")
-        context.addLayerToLoadOnCompletion(output, details)
-        parameters = {"INPUT": source, "METHOD": "anchor", "BANDS": [2, 3], "OUTPUT": output}
-        processing.run(ALGORITHM, parameters, context=context, is_child_algorithm=True)
-    gc.collect()
-    for output in outputs:
-        layer = QgsRasterLayer(output)
-        processor = context.layerToLoadOnCompletionDetails(output).postProcessor()
-        processor.postProcessLayer(layer, context, QgsProcessingFeedback())
-        assert layer.renderer().grayBand() == 2
 
 
 def test_unloading_the_plugin_in_mid_run_ends_the_worker(
@@ -317,143 +245,10 @@ def test_a_failing_worker_is_an_error_with_details_in_the_log(make_layer: MakeLa
     assert "MemoryError" in feedback.textLog()
 
 
-@pytest.mark.usefixtures("fake_engine")
-class TestBadInput:
-    """checkParameterValues says what is wrong before any work starts."""
-
-    def test_no_layer(self, algorithm: QgsProcessingAlgorithm) -> None:
-        assert "choose a raster layer" in refusal(algorithm, INPUT=None)
-
-    def test_a_file_that_is_not_there(self, algorithm: QgsProcessingAlgorithm) -> None:
-        assert refusal(algorithm, INPUT="/no/such.tif").startswith("/no/such.tif cannot be read as a raster")
-
-    def test_a_vector_layer(self, algorithm: QgsProcessingAlgorithm, project: QgsProject) -> None:
-        layer = project.addMapLayer(QgsVectorLayer("Polygon", "Parcels", "memory"))
-        assert "not a raster layer" in refusal(algorithm, INPUT=layer)
-        assert "not a raster layer" in refusal(algorithm, INPUT=layer.id())
-
-    def test_an_extent_that_does_not_touch(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        assert "does not touch" in refusal(algorithm, INPUT=make_layer(), EXTENT="0,100,0,100 [EPSG:32618]")
-
-    def test_an_extent_in_a_crs_that_nobody_knows(
-        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer
-    ) -> None:
-        for crs in ("EPSG:99999999", "somewhere"):
-            text = refusal(algorithm, INPUT=make_layer(), EXTENT=f"443100,443300,4179000,4179200 [{crs}]")
-            assert f"“{crs}” in the extent is no CRS" in text
-
-    @pytest.mark.parametrize("extent", ["0,0,0,0 [EPSG:32618]", "0,0,0,0", "5,5,5,5", "nan,nan,nan,nan [EPSG:32618]"])
-    def test_an_extent_without_an_area(
-        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, extent: str
-    ) -> None:
-        assert "extent is empty" in refusal(algorithm, INPUT=make_layer(), EXTENT=extent)
-
-    def test_what_nobody_foresaw_is_a_sentence_too(
-        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(enhance_extent, "prepare", lambda *_arguments: 1 / 0)
-        assert "unexpected error (ZeroDivisionError)" in refusal(algorithm, INPUT=make_layer())
-
-    def test_a_paletted_raster(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        assert "paletted" in refusal(algorithm, INPUT=make_layer(dtype="uint8", palette=True))
-
-    def test_a_small_raster(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        assert "16 × 16" in refusal(algorithm, INPUT=make_layer(width_px=15))
-
-    def test_a_read_only_output_folder(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        assert "cannot be written to" in refusal(algorithm, INPUT=make_layer(), OUTPUT="/proc/out.tif")
-
-    def test_a_missing_engine(
-        self,
-        algorithm: QgsProcessingAlgorithm,
-        make_layer: MakeLayer,
-        monkeypatch: pytest.MonkeyPatch,
-        tmp_path: Path,
-    ) -> None:
-        monkeypatch.setenv("HEADLAND_ENGINE", str(tmp_path / "none"))
-        assert "not set up" in refusal(algorithm, INPUT=make_layer())
-
-    def test_bands_that_are_no_numbers(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        assert "not a list of band numbers" in refusal(algorithm, INPUT=make_layer(), BANDS="red")
-
-    def test_a_custom_sensor_without_mtf(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        assert "MTF" in refusal(algorithm, INPUT=make_layer(), SENSOR="custom")
-        for mtf in (0.0, 0.005, 0.91, 1.0):
-            text = refusal(algorithm, INPUT=make_layer(), SENSOR="custom", MTF=mtf)
-            assert text == f"The MTF at Nyquist is {mtf:g}; it must lie between 0.01 and 0.9."
-        for mtf in (0.01, 0.9):
-            assert refusal(algorithm, INPUT=make_layer(), SENSOR="custom", MTF=mtf) == ""
-
-    @pytest.mark.parametrize("resolution", [0, -1, "fine"])
-    def test_a_resolution_that_is_no_size(
-        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, resolution: Any
-    ) -> None:
-        text = refusal(algorithm, INPUT=make_layer(), RESOLUTION=resolution)
-        assert text == f"The resolution is {resolution}; it must be a number above 0."
-
-    def test_a_resolution_for_a_file(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        assert "leave the resolution empty" in refusal(algorithm, INPUT=make_layer(), RESOLUTION=10)
-        assert refusal(algorithm, INPUT=make_layer(), RESOLUTION="") == ""
-
-    def test_a_web_layer_without_an_extent(
-        self, algorithm: QgsProcessingAlgorithm, web: WebServer, project: QgsProject
-    ) -> None:
-        layer = project.addMapLayer(web.xyz_layer())
-        assert "choose an extent" in refusal(algorithm, INPUT=layer)
-
-    def test_a_word_that_is_no_choice(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        text = refusal(algorithm, INPUT=make_layer(), METHOD="magic")
-        assert text == "METHOD is “magic”; choose one of chain, dip, decrappify, anchor."
-        assert refusal(algorithm, INPUT=make_layer(), SCALE=3) == "SCALE is “3”; choose one of 2, 4."
-
-    def test_a_seed_out_of_range(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        text = refusal(algorithm, INPUT=make_layer(), SEED=-1)
-        assert text == "The seed is -1; it must be a whole number between 0 and 2147483647."
-        assert "The seed is abc;" in refusal(algorithm, INPUT=make_layer(), SEED="abc")
-
-    @pytest.mark.parametrize("extent", ["290000,293000,9113000", "a b c d"])
-    def test_an_extent_that_is_none(
-        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, extent: str
-    ) -> None:
-        text = refusal(algorithm, INPUT=make_layer(), EXTENT=extent)
-        assert text.startswith(f"“{extent}” is no extent; give xmin,xmax,ymin,ymax")
-
-    def test_a_model_that_is_no_onnx_file(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        assert "README.md is no ONNX file" in refusal(algorithm, INPUT=make_layer(), MODEL="README.md")
-
-    def test_a_word_that_is_neither_yes_nor_no(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
-        for name in ("COG", "TRACE_BORDERS"):
-            text = refusal(algorithm, INPUT=make_layer(), **{name: "maybe"})
-            assert text == f"{name} is “maybe”; say yes or no."
-
-    def test_an_mtf_for_a_sensor_whose_mtf_is_known(
-        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer
-    ) -> None:
-        assert "the sensor is landsat, whose MTF is known" in refusal(
-            algorithm, INPUT=make_layer(), SENSOR="landsat", MTF=0.3
-        )
-
-    def test_a_good_request_passes_and_leaves_no_layer_to_load(
-        self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer
-    ) -> None:
-        assert refusal(algorithm, INPUT=make_layer()) == ""
-        assert refusal(algorithm, INPUT=make_layer(), EXTENT="") == ""
-
-
 def test_an_mtf_alone_means_a_custom_sensor(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:
     outcome = run(INPUT=make_layer(), MTF=0.3, OUTPUT="TEMPORARY_OUTPUT")
     report = json.loads(Path(outcome["REPORT"]).read_text(encoding="utf-8"))
     assert (report["sensor"], report["mtf_at_nyquist"]) == ("custom", 0.3)
-
-
-@pytest.mark.parametrize(
-    ("given", "layout"), [(True, "COG"), ("yes", "COG"), ("true", "COG"), (False, None), ("no", None), (None, None)]
-)
-def test_the_result_is_cloud_optimised_if_wished_for(
-    make_layer: MakeLayer, fake_engine: FakeEngine, given: Any, layout: Optional[str]
-) -> None:
-    outcome = run(INPUT=make_layer(), COG=given, OUTPUT="TEMPORARY_OUTPUT")
-    assert gdal.Open(outcome["OUTPUT"]).GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE") == layout
 
 
 def test_an_extent_that_reaches_beyond_the_layer_is_clipped_with_a_warning(
@@ -480,45 +275,3 @@ def test_a_layer_that_is_enhanced_already_is_warned_of(make_layer: MakeLayer, fa
     layer = make_layer(metadata={"HEADLAND_NATURE": "enhanced, not measured"})
     processing.run(ALGORITHM, {"INPUT": layer, "OUTPUT": "TEMPORARY_OUTPUT"}, feedback=feedback)
     assert "This layer is enhanced already" in feedback.textLog()
-
-
-@pytest.mark.parametrize("given", [True, "yes"])
-def test_traced_borders_are_an_output_of_their_own(make_layer: MakeLayer, fake_engine: FakeEngine, given: Any) -> None:
-    outcome = run(INPUT=make_layer(), TRACE_BORDERS=given, OUTPUT="TEMPORARY_OUTPUT")
-    borders = QgsVectorLayer(outcome["BORDERS"], "borders", "ogr")
-    assert borders.featureCount() == 2
-    assert "BORDERS" not in run(INPUT=make_layer(), OUTPUT="TEMPORARY_OUTPUT")
-    assert "BORDERS" not in run(INPUT=make_layer(), TRACE_BORDERS="no", OUTPUT="TEMPORARY_OUTPUT")
-
-
-def test_traced_borders_are_loaded_with_their_result_and_not_without(
-    algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, project: QgsProject, fake_engine: FakeEngine
-) -> None:
-    from qgis.core import QgsProcessingOutputLayerDefinition
-
-    layer = project.addMapLayer(make_layer())
-    for destination, loaded in ((project, 2), (None, 0)):
-        context = QgsProcessingContext()
-        context.setProject(project)
-        output = QgsProcessingOutputLayerDefinition("TEMPORARY_OUTPUT", destination)
-        parameters = {"INPUT": layer, "METHOD": "anchor", "TRACE_BORDERS": True, "OUTPUT": output}
-        outcome, is_fine = algorithm.create().run(parameters, context, QgsProcessingFeedback())
-        assert is_fine
-        assert len(context.layersToLoadOnCompletion()) == loaded
-        if loaded:
-            details = context.layerToLoadOnCompletionDetails(outcome["BORDERS"])
-            assert details.name == "Fields 2024 field borders (traced)"
-            borders = QgsVectorLayer(outcome["BORDERS"], details.name, "ogr")
-            details.postProcessor().postProcessLayer(borders, context, QgsProcessingFeedback())
-            assert "not surveyed" in borders.metadata().abstract()
-            assert borders.renderer().symbol().symbolLayerCount() == 2
-
-
-def test_what_is_wished_for_beside_the_result_is_an_output_of_its_own(
-    make_layer: MakeLayer, fake_engine: FakeEngine
-) -> None:
-    outcome = run(INPUT=make_layer(), METHOD="chain", MAP_CONFIDENCE="yes", KEEP_DIP=True, OUTPUT="TEMPORARY_OUTPUT")
-    datasets = [gdal.Open(outcome[name]) for name in ("CONFIDENCE_OUTPUT", "DIP_OUTPUT")]
-    assert [one.GetRasterBand(1).DataType for one in datasets] == [gdal.GDT_Float32, gdal.GDT_UInt16]
-    plain = run(INPUT=make_layer(), OUTPUT="TEMPORARY_OUTPUT")
-    assert not {"CONFIDENCE_OUTPUT", "DIP_OUTPUT"} & set(plain)

@@ -2,6 +2,7 @@
 
 What Python does below the given folders is counted: making a folder, opening a file for writing, writing, cutting,
 renaming, removing. GDAL's own writing is C code; :func:`largest_file` and :func:`small_disk` reach that as well.
+:class:`AtMoment` chooses when.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import builtins
 import errno
 import io
+import itertools
 import os
 import resource
 import shutil
@@ -198,3 +200,21 @@ def small_disk(folder: Path, size: str = "16M") -> Iterator[SmallDisk]:
         yield SmallDisk(folder)
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
+
+
+class AtMoment:
+    """Acts when ``phase`` is told of for so manieth a time, from 0.
+
+    Attributes:
+        has_acted: whether it came to that.
+    """
+
+    def __init__(self, phase: str, moment: int, act: Callable[[], object]) -> None:
+        self._phase, self._moment, self._act = phase, moment, act
+        self._times = itertools.count()
+        self.has_acted = False
+
+    def __call__(self, phase: str, _fraction: float) -> None:
+        if phase == self._phase and next(self._times) == self._moment:
+            self.has_acted = True
+            self._act()

@@ -6,7 +6,10 @@ Failures that hypothesis finds come back on every machine: CI draws the same inp
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -74,6 +77,14 @@ def damaged_json(draw: st.DrawFn, sound: dict[str, Any], names: Sequence[str] = 
         else:
             content[name] = draw(json_values)
     return content
+
+
+@contextmanager
+def memory_folder() -> Iterator[Path]:
+    """Make a folder for many files that lie there one after another, in memory where that is possible."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
+        yield Path(name)
 
 
 def is_one_sentence(message: str) -> bool:

@@ -1,13 +1,24 @@
-"""What the tests of the engine's set-up look at: folders beside it, and processes at work on it."""
+"""What the tests of the engine's set-up share: where it goes, folders beside it, and processes at work on it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from headland.engine import environment
 
 # Where the packages of the engine are that these tests run in.
 SITE_PACKAGES = Path(np.__file__).parents[1]
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the engine goes; nothing is there yet."""
+    folder = tmp_path / "Motor für QGIS, 大地" / "engine"
+    monkeypatch.setenv(environment.LOCATION_VARIABLE, str(folder))
+    return folder
 
 
 def running_in(folder: Path) -> list[int]:

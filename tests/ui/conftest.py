@@ -13,6 +13,7 @@ from qgis.PyQt.QtCore import Qt
 from headland.bridge.controller import EnhanceController
 from headland.tests.support.fixtures import (  # noqa: F401
     MakeLayer,
+    UseEngine,
     fake_engine,
     folder,
     job_folders,
@@ -23,6 +24,8 @@ from headland.tests.support.fixtures import (  # noqa: F401
     use_engine,
     web,
 )
+from headland.tests.support.installations import engine  # noqa: F401
+from headland.tests.support.person import Person
 from headland.tests.support.window import Window
 from headland.ui.dock_widget import EnhanceDock
 
@@ -46,6 +49,11 @@ def controller(project: QgsProject) -> Iterator[EnhanceController]:  # noqa: F81
     controller.close()
 
 
+@pytest.fixture
+def person(qtbot: QtBot) -> Person:
+    return Person(qtbot)
+
+
 @pytest.fixture(autouse=True)
 def no_last_choices() -> None:
     """A user who has chosen nothing before."""
@@ -60,6 +68,22 @@ def dock(window: Window, controller: EnhanceController, qtbot: QtBot) -> Iterato
     dock.show()
     yield dock
     dock.release()
+
+
+@pytest.fixture
+def busy_dock(
+    dock: EnhanceDock,
+    add_layer: AddLayer,
+    use_engine: UseEngine,  # noqa: F811
+    person: Person,
+    qtbot: QtBot,
+) -> EnhanceDock:
+    """The dock with a layer and a run at work on it, which goes on until the controller is closed at the latest."""
+    use_engine("hang")
+    add_layer()
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    person.click(dock.enhance_button)
+    return dock
 
 
 @pytest.fixture

@@ -133,11 +133,10 @@ def test_a_key_that_is_held_shows_the_source_alone(
 def test_the_strength_mixes_result_and_source_without_touching_the_file(
     dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
 ) -> None:
-    box = dock.result_panel.compare_box
+    box, written = dock.result_panel.compare_box, Path(result.source()).read_bytes()
     compare(dock, window, qtbot)
     Person(qtbot).click(box.swipe_button)
-    before = colours(window)
-    assert before == [BLACK] * 4
+    assert colours(window) == [BLACK] * 4
     box.slider.setFocus()
     for _ in range(5):
         qtbot.keyClick(box.slider, Qt.Key.Key_PageDown)
@@ -152,6 +151,7 @@ def test_the_strength_mixes_result_and_source_without_touching_the_file(
         for part in ("red", "green", "blue"):
             one, other = (getattr(QColor(name), part)() for name in (mixed, whole))
             assert abs(one - other / 2) <= 1.5
+    assert Path(result.source()).read_bytes() == written
 
 
 def test_a_dock_that_is_let_go_of_in_mid_comparison_leaves_the_map_as_before(

@@ -17,11 +17,6 @@ from headland.ui.dock_widget import EnhanceDock
 SIDE_PX = 600
 
 
-@pytest.fixture
-def person(qtbot: QtBot) -> Person:
-    return Person(qtbot)
-
-
 class Line:
     """The estimate as a person reads it."""
 
@@ -42,7 +37,7 @@ def line(dock: EnhanceDock, qtbot: QtBot) -> Line:
     return Line(dock, qtbot)
 
 
-def test_the_line_follows_method_scale_bands_and_extent(
+def test_the_line_follows_method_scale_and_bands(
     dock: EnhanceDock, fake_engine: FakeEngine, add_layer: AddLayer, line: Line, person: Person
 ) -> None:
     add_layer(bands=4, width_px=SIDE_PX, height_px=SIDE_PX)

@@ -15,11 +15,6 @@ from headland.ui.dock_widget import EnhanceDock
 pytestmark = pytest.mark.usefixtures("fake_engine")
 
 
-@pytest.fixture
-def person(qtbot: QtBot) -> Person:
-    return Person(qtbot)
-
-
 def shown(dock: EnhanceDock) -> str:
     return dock.extent_row.label.whole_text
 

@@ -22,6 +22,9 @@ from headland.tests.support.window import Window
 from headland.ui.dock_widget import EnhanceDock
 
 RUNS, WARM_UP = 100, 10
+LOOK = 9
+# Layers that come of a run that is cancelled, and of two that are queued; one of each other.
+RESULTS = {1: 0, 3: 2}
 MOST_GROWTH_BYTES = 50_000_000
 TIMEOUT_MS = 120_000
 # Forty pixels a side: what counts here is how often, not how long. The real engine loads its libraries each time.
@@ -69,11 +72,8 @@ class Analyst:
         self._dock.advanced_box.seed_box.setValue(number)
         self._qtbot.waitUntil(self._dock.enhance_button.isEnabled, timeout=TIMEOUT_MS)
         kind = number % 10
-        if kind == 9:
-            self._person.click(self._dock.look_button)
-            self._wait()
-            if self._dock.live_preview.has_picture:
-                self._person.click(self._dock.look_button)
+        if kind == LOOK:
+            self._look()
             return
         self._dock.output_box.setFilePath(str(self._output))
         self._person.click(self._dock.enhance_button)
@@ -87,18 +87,34 @@ class Analyst:
             self._person.click(self._dock.enhance_button)
             self._person.choose(self._dock.method_box, "Anchor (no network)")
         self._wait()
-        if kind == 4 and self._dock.result_panel.compare_box.isEnabled():
+        assert len(self._results()) == RESULTS.get(kind, 1)
+        assert self._dock.notice.sentence == ""
+        if kind == 4:
+            assert self._dock.result_panel.compare_box.isEnabled()
             self._person.click(self._dock.result_panel.compare_box.swipe_button)
             self._qtbot.wait(100)
         self._clear_away()
+
+    def _look(self) -> None:
+        self._person.click(self._dock.look_button)
+        self._qtbot.waitUntil(lambda: self._dock.live_preview.has_picture, timeout=TIMEOUT_MS)
+        self._person.click(self._dock.run_box.finish_button)
+        self._wait()
+        assert self._dock.live_preview.has_picture
+        self._person.click(self._dock.look_button)
+        assert not self._dock.live_preview.has_picture
+        assert self._results() == []
+
+    def _results(self) -> list[str]:
+        """The ids of the layers that came of the runs."""
+        return [key for key in QgsProject.instance().mapLayers() if key != self._source.id()]
 
     def _wait(self) -> None:
         self._qtbot.waitUntil(self._dock.run_box.isHidden, timeout=TIMEOUT_MS)
 
     def _clear_away(self) -> None:
         """Remove the results, as a person does who has drawn the fields."""
-        project = QgsProject.instance()
-        project.removeMapLayers([key for key in project.mapLayers() if key != self._source.id()])
+        QgsProject.instance().removeMapLayers(self._results())
         self._dock.parentWidget().message_bar.clearWidgets()
         self._dock.output_box.setFilePath("")
 
@@ -132,10 +148,12 @@ def test_a_hundred_runs_in_a_row_leave_nothing_behind_and_qgis_no_larger(
 ) -> None:
     window = dock.parentWidget()
     engines = [environment.location(), *[use_engine("repeat").folder] * 3]
+    drawing = use_engine("draw").folder
     Person(qtbot).choose(dock.method_box, "Anchor (no network)")
     analyst = Analyst(dock, source, folder / "result.tif", qtbot)
     for number in range(RUNS):
-        os.environ[environment.LOCATION_VARIABLE] = str(engines[number % len(engines)])
+        engine = drawing if number % 10 == LOOK else engines[number % len(engines)]
+        os.environ[environment.LOCATION_VARIABLE] = str(engine)
         analyst.work(number)
         if number == WARM_UP:
             settle(qtbot)

@@ -25,11 +25,6 @@ TIMEOUT_MS = 60_000
 pytestmark = pytest.mark.usefixtures("fake_engine")
 
 
-@pytest.fixture
-def person(qtbot: QtBot) -> Person:
-    return Person(qtbot)
-
-
 def choose_much(dock: EnhanceDock, window: Window, person: Person) -> None:
     person.choose_in_menu(dock.extent_row.button, "Draw on the map")
     person.draw(window.canvas, QPoint(250, 200), QPoint(400, 400))
@@ -96,26 +91,37 @@ def test_a_project_that_is_opened_again_brings_its_layer_extent_and_settings(
     assert dock.extent_row.label.whole_text == "Drawn"
 
 
-def test_a_project_of_another_headland_or_with_its_layer_gone_changes_nothing_that_it_should_not(
+def test_a_project_whose_layer_is_gone_brings_its_extent_and_settings_all_the_same(
     dock: EnhanceDock, add_layer: AddLayer, folder: Path, person: Person, qtbot: QtBot, project: QgsProject
 ) -> None:
     layer = add_layer(name="Gone")
     person.choose_in_menu(dock.extent_row.button, "The whole layer")
+    person.choose(dock.method_box, "Anchor (no network)")
     enhance(dock, person, qtbot)
     project.removeMapLayer(layer.id())
-    project.write(str(folder / "project.qgz"))
-    project.clear()
-    project.read(str(folder / "project.qgz"))
-    assert dock.extent_row.label.whole_text == "Whole layer"
-    project.writeEntry("headland", "last_choices", '{"method": "of tomorrow"}')
-    project.write(str(folder / "project.qgz"))
+    assert project.write(str(folder / "project.qgz"))
     project.clear()
     person.choose(dock.method_box, "Decrappify only")
-    project.read(str(folder / "project.qgz"))
-    assert dock.request().method is Method.DECRAPPIFY
+    assert project.read(str(folder / "project.qgz"))
+    assert dock.extent_row.label.whole_text == "Whole layer"
+    assert dock.request().method is Method.ANCHOR
 
 
-def test_enhancing_once_more_does_not_ask_to_save_the_project_again(
+def test_choices_of_another_headland_change_nothing(
+    dock: EnhanceDock, folder: Path, person: Person, project: QgsProject
+) -> None:
+    project.writeEntry("headland", "last_choices", '{"method": "of tomorrow"}')
+    assert project.write(str(folder / "project.qgz"))
+    project.clear()
+    person.choose(dock.method_box, "Decrappify only")
+    before = dock.request()
+    assert project.read(str(folder / "project.qgz"))
+    assert project.readEntry("headland", "last_choices")[1]
+    assert dock.request() == before
+    assert before.method is Method.DECRAPPIFY
+
+
+def test_the_same_choices_once_more_do_not_ask_to_save_the_project_again(
     dock: EnhanceDock, add_layer: AddLayer, folder: Path, person: Person, qtbot: QtBot, project: QgsProject
 ) -> None:
     add_layer()

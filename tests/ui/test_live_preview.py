@@ -185,6 +185,7 @@ def test_a_failed_run_takes_its_preview_along(
     use_engine("killed")
     add_layer(bands=3)
     start(dock, qtbot)
+    assert len(previews(window)) == 1
     qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
     assert previews(window) == []
 

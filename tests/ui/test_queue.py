@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from pytestqt.qtbot import QtBot
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsProject, QgsRectangle
 from qgis.PyQt.QtWidgets import QToolButton
@@ -20,11 +19,6 @@ from headland.ui.queue_box import MOST_ROWS_SHOWN
 TIMEOUT_MS = 60_000
 
 
-@pytest.fixture
-def person(qtbot: QtBot) -> Person:
-    return Person(qtbot)
-
-
 def rows(dock: EnhanceDock) -> list[str]:
     return [label.whole_text for label in dock.queue_box.findChildren(ElidedLabel)]
 
@@ -37,10 +31,7 @@ def choose_scale(dock: EnhanceDock, person: Person, factor: int) -> None:
     person.click(dock.scale_buttons.button(factor))
 
 
-def fill_queue(dock: EnhanceDock, person: Person, qtbot: QtBot) -> None:
-    """Start one, and queue two others."""
-    qtbot.waitUntil(dock.enhance_button.isEnabled)
-    person.click(dock.enhance_button)
+def queue_two_others(dock: EnhanceDock, person: Person) -> None:
     choose_scale(dock, person, 2)
     person.click(dock.enhance_button)
     person.choose(dock.method_box, "Anchor (no network)")
@@ -52,7 +43,9 @@ def test_a_click_while_one_is_at_work_queues_another_and_all_come_onto_the_map(
 ) -> None:
     use_engine("obedient")
     add_layer()
-    fill_queue(dock, person, qtbot)
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    person.click(dock.enhance_button)
+    queue_two_others(dock, person)
     assert dock.queue_box.isVisible()
     assert dock.queue_box.count_label.text() == "Waiting: 2"
     assert rows(dock) == ["Fields 2024, 40 × 32 px, ×2"] * 2
@@ -73,27 +66,19 @@ def test_a_click_while_one_is_at_work_queues_another_and_all_come_onto_the_map(
     ]
 
 
-def test_a_double_click_does_not_enhance_twice(
-    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, person: Person, qtbot: QtBot
-) -> None:
-    use_engine("hang")
-    add_layer()
-    qtbot.waitUntil(dock.enhance_button.isEnabled)
-    person.click(dock.enhance_button)
-    person.click(dock.enhance_button)
-    assert not dock.queue_box.isVisible()
-    assert dock.notice.sentence.startswith("This extent is being enhanced with these settings already")
-    assert dock.enhance_button.isEnabled()
-    person.click(dock.cancel_button)
-    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+def test_a_double_click_does_not_enhance_twice(busy_dock: EnhanceDock, person: Person) -> None:
+    person.click(busy_dock.enhance_button)
+    assert not busy_dock.queue_box.isVisible()
+    assert busy_dock.notice.sentence.startswith("This extent is being enhanced with these settings already")
+    assert busy_dock.enhance_button.isEnabled()
 
 
 def test_one_of_them_or_all_can_be_taken_out(
-    dock: EnhanceDock, add_layer: AddLayer, project: QgsProject, use_engine: UseEngine, person: Person, qtbot: QtBot
+    busy_dock: EnhanceDock, project: QgsProject, person: Person, qtbot: QtBot
 ) -> None:
-    use_engine("hang")
-    layer = add_layer()
-    fill_queue(dock, person, qtbot)
+    dock = busy_dock
+    (layer,) = project.mapLayers().values()
+    queue_two_others(dock, person)
     person.click(row_buttons(dock, "Remove")[0])
     qtbot.waitUntil(lambda: len(rows(dock)) == 1)
     person.click(dock.enhance_button)
@@ -110,11 +95,11 @@ def test_one_of_them_or_all_can_be_taken_out(
 
 
 def test_where_one_lies_is_shown_on_the_map_and_the_map_goes_there(
-    dock: EnhanceDock, add_layer: AddLayer, window: Window, use_engine: UseEngine, person: Person, qtbot: QtBot
+    busy_dock: EnhanceDock, project: QgsProject, window: Window, person: Person, qtbot: QtBot
 ) -> None:
-    use_engine("hang")
-    layer = add_layer()
-    fill_queue(dock, person, qtbot)
+    dock = busy_dock
+    (layer,) = project.mapLayers().values()
+    queue_two_others(dock, person)
     extent, shown = layer.extent(), window.canvas.extent()
     before = len(window.canvas.scene().items())
     person.click(row_buttons(dock, "Show")[0])
@@ -124,12 +109,9 @@ def test_where_one_lies_is_shown_on_the_map_and_the_map_goes_there(
     window.canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:4326"))
     window.canvas.setExtent(QgsRectangle(10.0, 10.0, 10.1, 10.1))
     person.click(row_buttons(dock, "Show")[0])
-    to_map = QgsCoordinateTransform(layer.crs(), QgsCoordinateReferenceSystem("EPSG:4326"), QgsProject.instance())
+    to_map = QgsCoordinateTransform(layer.crs(), QgsCoordinateReferenceSystem("EPSG:4326"), project)
     assert window.canvas.extent().contains(to_map.transformBoundingBox(extent))
     qtbot.waitUntil(lambda: len(window.canvas.scene().items()) == before, timeout=TIMEOUT_MS)
-    person.click(dock.queue_box.clear_button)
-    person.click(dock.cancel_button)
-    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
 
 
 def test_a_file_name_typed_for_the_next_run_stays_when_the_one_at_work_is_done(
@@ -147,12 +129,9 @@ def test_a_file_name_typed_for_the_next_run_stays_when_the_one_at_work_is_done(
 
 
 def test_a_long_queue_is_scrolled_and_leaves_the_settings_their_room(
-    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, person: Person, qtbot: QtBot
+    busy_dock: EnhanceDock, person: Person, qtbot: QtBot
 ) -> None:
-    use_engine("hang")
-    add_layer()
-    qtbot.waitUntil(dock.enhance_button.isEnabled)
-    person.click(dock.enhance_button)
+    dock = busy_dock
     for seed in range(1, 9):
         dock.advanced_box.seed_box.setValue(seed)
         person.click(dock.enhance_button)
@@ -162,6 +141,3 @@ def test_a_long_queue_is_scrolled_and_leaves_the_settings_their_room(
     qtbot.wait(100)
     assert len(rows(dock)) == 8
     assert dock.queue_box.height() == height_px
-    person.click(dock.queue_box.clear_button)
-    person.click(dock.cancel_button)
-    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)

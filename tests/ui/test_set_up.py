@@ -11,28 +11,20 @@ from pytestqt.qtbot import QtBot
 from qgis.core import QgsApplication
 from qgis.PyQt.QtWidgets import QApplication, QMessageBox
 
-from headland.engine import environment
 from headland.engine.environment import READY_FILE, EnvironmentMissing, engine_python, requirements_hash
 from headland.engine.installing import plan as planning
 from headland.engine.installing.locks import Choice
 from headland.engine.installing.pythons import PYTHON_VARIABLE
 from headland.tests.support.engines import make_fake_engine
 from headland.tests.support.fixtures import UseEngine
+from headland.tests.support.installations import beside, running_in
 from headland.tests.support.person import Person
 from headland.tests.support.wheelhouse import Wheelhouse, make_wheelhouse, spoil_hash
 from headland.tests.ui.conftest import AddLayer
 from headland.ui.dock_widget import EnhanceDock
 from headland.ui.set_up_dialog import SetUpDialog
 
-LONG_MS = 60_000
-
-
-@pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the engine goes; nothing is there yet."""
-    folder = tmp_path / "engines" / "engine"
-    monkeypatch.setenv(environment.LOCATION_VARIABLE, str(folder))
-    return folder
+LONG_MS = 180_000
 
 
 @pytest.fixture
@@ -119,7 +111,7 @@ def test_cancelling_leaves_nothing_half_made(
     qtbot.waitUntil(lambda: dialog.log.toPlainText() != "")
     Person(qtbot).click(dialog.cancel_button)
     qtbot.waitUntil(lambda: "Cancelled" in dialog.notice.sentence, timeout=LONG_MS)
-    assert [each.name for each in engine.parent.iterdir() if ".new-" in each.name] == []
+    assert beside(engine) == {"engine.lock"}
     assert dialog.start_button.isEnabled()
 
 
@@ -131,7 +123,8 @@ def test_a_dock_that_goes_ends_the_set_up(
     Person(qtbot).click(dialog.start_button)
     qtbot.waitUntil(lambda: dialog.log.toPlainText() != "")
     dock_without_engine.set_up_button.release()
-    assert [each.name for each in engine.parent.iterdir() if ".new-" in each.name] == []
+    assert not running_in(engine.parent)
+    assert beside(engine) == {"engine.lock"}
     qtbot.waitUntil(lambda: QgsApplication.taskManager().countActiveTasks() == 0)
 
 
@@ -220,7 +213,7 @@ def test_an_engine_at_work_is_not_taken_away(
     assert "An enhancement is running" in dialog.notice.sentence
     assert engine_python().exists()
     Person(qtbot).click(dock.cancel_button)
-    qtbot.waitUntil(dock.enhance_button.isVisible, timeout=LONG_MS)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=LONG_MS)
 
 
 @pytest.mark.parametrize("width_px", [320, 480])

@@ -21,11 +21,6 @@ pytestmark = pytest.mark.usefixtures("fake_engine")
 
 
 @pytest.fixture
-def person(qtbot: QtBot) -> Person:
-    return Person(qtbot)
-
-
-@pytest.fixture
 def advanced(dock: EnhanceDock, person: Person) -> AdvancedBox:
     """The advanced settings, unfolded."""
     box = dock.advanced_box

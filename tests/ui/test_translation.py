@@ -13,7 +13,16 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qgis.core import QgsApplication, QgsProject, QgsRectangle
 from qgis.PyQt.QtCore import QCoreApplication, QTranslator
-from qgis.PyQt.QtWidgets import QAbstractButton, QComboBox, QGroupBox, QLabel, QWidget
+from qgis.PyQt.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QGroupBox,
+    QLabel,
+    QProgressBar,
+    QWidget,
+)
 
 from headland.bridge import translation
 from headland.bridge.phases import PHASES, phase_in_words
@@ -26,6 +35,7 @@ from headland.tests.ui.conftest import AddLayer
 from headland.ui.dock_widget import EnhanceDock
 
 TIMEOUT_MS = 60_000
+WITH_WORDS = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QGroupBox, QLabel, QProgressBar)
 # What no language changes: numbers with their signs, and names of layers.
 NO_WORDS = re.compile(r"(Fields 2024|GB|MB|px|×|of|band \d+|[\d\s.,%+&<>?~·-])*")
 
@@ -58,9 +68,7 @@ def untranslated(dock: EnhanceDock) -> set[str]:
         if widget is engine_row or engine_row.isAncestorOf(widget):
             continue
         # What QGIS's own widgets are made of is QGIS's to translate.
-        if "Headland" not in widget.__class__.__module__ and not isinstance(
-            widget, (QLabel, QAbstractButton, QGroupBox, QComboBox)
-        ):
+        if not widget.__class__.__module__.startswith("headland.") and not isinstance(widget, WITH_WORDS):
             continue
         texts |= {widget.toolTip(), widget.accessibleName()}
         if isinstance(widget, QComboBox):
@@ -103,9 +111,17 @@ def test_in_every_state_of_the_dock(
     assert all("⟦" in item.text() for item in dock.parentWidget().message_bar.items())
 
 
-@pytest.mark.parametrize("problem", ["small", "palette", "elsewhere", "no folder"])
+@pytest.mark.parametrize(
+    ("problem", "word"),
+    [
+        ("small", "16 × 16"),
+        ("palette", "paletted"),
+        ("elsewhere", "does not touch"),
+        ("no folder", "/nowhere/at"),
+    ],
+)
 def test_what_stands_in_the_way(
-    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot, problem: str
+    dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot, problem: str, word: str
 ) -> None:
     use_engine("repeat")
     if problem == "small":
@@ -118,7 +134,7 @@ def test_what_stands_in_the_way(
             dock.parentWidget().canvas.setExtent(QgsRectangle(0, 0, 10, 10))
         else:
             dock.output_box.setFilePath("/nowhere/at/all.tif")
-    qtbot.waitUntil(lambda: bool(dock.notice.sentence))
+    qtbot.waitUntil(lambda: word in dock.notice.sentence)
     assert dock.notice.sentence.startswith("⟦")
 
 

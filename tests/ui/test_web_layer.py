@@ -17,11 +17,6 @@ from headland.ui.dock_widget import EnhanceDock
 pytestmark = pytest.mark.usefixtures("fake_engine")
 
 
-@pytest.fixture
-def person(qtbot: QtBot) -> Person:
-    return Person(qtbot)
-
-
 def show(layer: QgsRasterLayer, dock: EnhanceDock, window: Window, crs: str, pixel_size: float) -> QgsRasterLayer:
     """Put the layer into the project, choose it, and move the map to its middle so that pixels have that size."""
     QgsProject.instance().addMapLayer(layer)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from headland.engine import environment
 from headland.engine.installing import building
 from headland.engine.installing.proof import Proof
-from headland.tests.support.installations import SITE_PACKAGES
+from headland.tests.support.installations import SITE_PACKAGES, engine  # noqa: F401
 from headland.tests.support.wheelhouse import Wheelhouse, make_wheelhouse
 
 
@@ -20,14 +19,6 @@ def plain_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("PIP_") or name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-
-
-@pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the engine goes; nothing is there yet."""
-    folder = tmp_path / "Motor für QGIS, 大地" / "engine"
-    monkeypatch.setenv(environment.LOCATION_VARIABLE, str(folder))
-    return folder
 
 
 @pytest.fixture
