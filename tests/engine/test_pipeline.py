@@ -276,6 +276,7 @@ def test_progress_only_rises_and_names_its_phases() -> None:
     assert fractions[-1] <= 1.0
     assert [phase for phase, _ in itertools.groupby(told, lambda event: event[0].split(",")[0])] == [
         "Measuring the input",
+        "Asking held-out pixels",
         "Fitting the blur",
         "Removing the pixels",
         "Restoring borders",
