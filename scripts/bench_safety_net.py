@@ -154,8 +154,13 @@ def row(name: str, answers: Sequence[Answer]) -> str:
     )
     taken = np.array([answer.held_out.chosen is Method.ANCHOR for answer in answers])
     gain = np.where(taken, -ahead, 0.0)
-    figures = [f"{value:.2f}" for value in (ahead.mean(), ahead.min(), said.mean(), said.min())]
-    return f"| {name} | {len(answers)} | " + " | ".join(figures) + f" | {taken.sum()} | {gain.mean():.2f} |"
+    before = [_in_db(value) for value in (ahead.mean(), ahead.min(), said.mean(), said.min())]
+    cells = (name, str(len(answers)), *before, str(taken.sum()), _in_db(gain.mean()))
+    return "| " + " | ".join(cells) + " |"
+
+
+def _in_db(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "no number"
 
 
 def _scaled_corrections(factor: float) -> Callable[[PriorNetwork], None]:
