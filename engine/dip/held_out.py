@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from ..anchor import anchor
+from ..bands import band_groups
 from ..forward_model import ForwardModel
 from ..job import Method
 from ..progress import OnStep, go_on
@@ -72,15 +73,16 @@ def hold_out(scene: Scene, dip: Callable[[Tile], Tile], seed: int, on_step: OnSt
     size_px = tuple(min(PATCH_PX, length_px) // scene.scale for length_px in scene.size_px)
     if min(size_px) < FEWEST_COPY_PX:
         return None
-    model = ForwardModel(scene.psfs, (size_px[0], size_px[1]), scene.scale, scene.device)
     noise = torch.Generator().manual_seed(seed)
     errors, count = np.zeros(2), 0
     places = _places(scene, seed)
     for number, place in enumerate(places, start=1):
-        copy, measured, valid = _copied(scene, model, place, noise)
-        estimates = dip(copy).estimate, anchor(copy.low_res, model, copy.damping)
-        errors += [_squared_error(estimate, measured, valid, copy.noise_sd) for estimate in estimates]
-        count += int(valid.sum())
+        # What is in memory does not grow with the number of bands.
+        for bands in band_groups(scene.bands):
+            copy, measured, valid = _copied(scene, place, (size_px[0], size_px[1]), bands, noise)
+            estimates = dip(copy).estimate, anchor(copy.low_res, copy.forward_model, copy.damping)
+            errors += [_squared_error(estimate, measured, valid, copy.noise_sd) for estimate in estimates]
+            count += int(valid.sum())
         if on_step(number, len(places)):
             break
     return HeldOut(*(errors / count).tolist()) if count >= FEWEST_PIXELS else None
@@ -101,20 +103,20 @@ def _places(scene: Scene, seed: int) -> list[tuple[int, int]]:
 
 
 def _copied(
-    scene: Scene, model: ForwardModel, place: tuple[int, int], noise: torch.Generator
+    scene: Scene, place: tuple[int, int], size_px: tuple[int, int], bands: slice, noise: torch.Generator
 ) -> tuple[Tile, torch.Tensor, torch.Tensor]:
-    """Return the copy of a square, its measured pixels, and which of them count, (band, row, column) each."""
-    lengths_px = (length_px * scene.scale for length_px in model.low_res_size_px)
-    rows, columns = (slice(start, start + length_px) for start, length_px in zip(place, lengths_px))
-    measured, valid = scene.read(rows, columns)
-    noise_sd = torch.tensor(scene.noise_sd, device=scene.device)[:, None, None]
+    """Return a copy of ``size_px`` of a square, its measured pixels, and which count, (band, row, column) each."""
+    rows, columns = (slice(start, start + length_px * scene.scale) for start, length_px in zip(place, size_px))
+    measured, valid = scene.read(rows, columns, bands)
+    model = ForwardModel(scene.psfs[bands], size_px, scene.scale, scene.device)
+    noise_sd = torch.tensor(scene.noise_sd[bands], device=scene.device)[:, None, None]
     degraded = model.degrade(measured)
     degraded += noise_sd * torch.randn(degraded.shape, generator=noise).to(scene.device)
     counted = torch.zeros_like(valid)
     # The outermost pixels of the copy have no neighbours on one side, which most of a tile's have.
     inner = slice(scene.scale, -scene.scale)
     counted[:, inner, inner] = valid[:, inner, inner]
-    copy = Tile(degraded, torch.ones_like(degraded, dtype=torch.bool), model, noise_sd, scene.damping)
+    copy = Tile(degraded, torch.ones_like(degraded, dtype=torch.bool), model, noise_sd, scene.damping[bands])
     return copy, measured, counted
 
 

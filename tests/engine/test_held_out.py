@@ -76,8 +76,10 @@ def broken(change: Break) -> PriorNetwork:
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-def test_a_sound_network_is_ahead_on_real_farmland(crop: Numbers, sound: EducatedPrior, scale: int) -> None:
-    answer = hold_out(scene_of(crop, scale), sound, seed=0)
+@pytest.mark.parametrize("preset", list(PRIOR_WEIGHTS))
+def test_both_shipped_networks_are_ahead_on_real_farmland(crop: Numbers, preset: Preset, scale: int) -> None:
+    prior = EducatedPrior(load_weights(PRIOR_WEIGHTS[preset]), FIT_SETTINGS[preset], seed=0)
+    answer = hold_out(scene_of(crop, scale), prior, seed=0)
     assert answer is not None
     assert answer.chosen is Method.DIP
     assert answer.gain_db > 0.0
