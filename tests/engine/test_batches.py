@@ -22,6 +22,8 @@ from headland.engine.scene import Tile
 from headland.engine.tiling import TileWindow, plan_tiles
 from headland.tests.engine.test_pipeline import farmland
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 JOB = Job(Method.ANCHOR, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
 CORE_PX = 24
 # Tiles of four sizes, so stacks of four begin at the tiles 1, 5, 9, 13 and 15.

@@ -23,6 +23,7 @@ from headland.engine.progress import Cancelled
 from headland.engine.scene import Scene
 from headland.engine.tiling import TileWindow
 from headland.models.dip.prior_network import PriorNetwork, load_weights, save_weights
+from headland.tests.engine.test_pipeline import Recorder, farmland
 
 CROP = Path(__file__).resolve().parents[1] / "data" / "s2_farmland_virginia.tif"
 JOB = Job(Method.DIP, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
@@ -119,6 +120,14 @@ def test_what_is_not_valid_does_not_count(crop: Numbers, sound: EducatedPrior) -
     low, high = (np.where(valid, crop, value).astype(np.uint16) for value in (0, 60000))
     answers = [hold_out(scene_of(numbers, 4, valid), sound, seed=0) for numbers in (low, high)]
     assert answers[0] == answers[1]
+
+
+def test_what_is_read_at_a_time_does_not_grow_with_the_bands(sound: EducatedPrior) -> None:
+    numbers = Recorder(farmland(bands=10, rows_px=60, columns_px=70))
+    scene = Scene.measure(numbers, np.ones(numbers.shape, bool), (0.25,) * 10, 4, torch.device("cpu"))
+    numbers.largest = 0
+    assert hold_out(scene, sound, seed=0) is not None
+    assert 0 < numbers.largest <= 6 * 60 * 70
 
 
 def test_who_is_to_finish_hears_what_is_known_by_then(sound: EducatedPrior) -> None:

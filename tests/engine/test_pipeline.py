@@ -18,6 +18,8 @@ from headland.engine.preview import Preview
 from headland.engine.progress import BadInput, Cancelled
 from headland.engine.tiling import TileWindow
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 ANCHOR_JOB = Job(Method.ANCHOR, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
 
 
@@ -110,7 +112,6 @@ def test_no_more_than_a_tile_of_some_bands_is_in_memory_at_a_time(
         pipeline, "plan_tiles", lambda rows, columns, _core, margin: plan_tiles(rows, columns, 32, margin)
     )
     monkeypatch.setattr("headland.engine.levels.MEASURED_PX", 500)
-    monkeypatch.setattr("headland.engine.dip.held_out.PATCH_PX", 56)
     numbers = farmland(bands=10, rows_px=220, columns_px=40)
     low_res, valid = Recorder(numbers), Recorder(np.ones(numbers.shape, bool))
     output = Recorder(np.zeros((10, 440, 80), np.float32))

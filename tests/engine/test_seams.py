@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from headland.engine import pipeline
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 SCENE = Path(__file__).resolve().parents[1] / "data" / "s2_farmland_virginia.tif"
 BANDS = ("B02", "B03", "B04")
 SCALE = 4

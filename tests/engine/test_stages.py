@@ -27,6 +27,8 @@ from headland.engine.model_file import SHIPPED_MODEL
 from headland.engine.progress import BadInput, Cancelled
 from headland.models.dip.prior_network import load_weights, save_weights
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
 SIZE_PX = 40
 

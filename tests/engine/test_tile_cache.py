@@ -19,6 +19,8 @@ from headland.engine.progress import Cancelled
 from headland.engine.tiling import ALIGNMENT_PX, LARGEST_CORE_PX, TileWindow
 from headland.tests.engine.test_pipeline import ShortOfMemory, farmland
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 CORE_PX = 24
 TILES = 6
 SIZE_PX = (40, 56)
