@@ -132,6 +132,11 @@ bench-sensors: setup ## compare the methods on several sensors: DATA=folder with
 bench-stopping: setup ## does Deep Image Prior stop at the right time: DATA=folder with highres/ OUT=file.json SCALE=2|4
 	"$(DEV)/bin/python" scripts/bench_stopping.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-stopping.json)" $(or $(SCALE),4)
 
+.PHONY: bench-safety-net
+bench-safety-net: setup ## is the anchor taken where, and only where, it is better: DATA=folder with highres/ OUT=file.json SCALE=2|4 CITIES=1
+	"$(DEV)/bin/python" scripts/bench_safety_net.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-safety-net.json)" $(or $(SCALE),4) \
+	    $(if $(CITIES),--cities)
+
 .PHONY: bench-dip
 bench-dip: setup ## Deep Image Prior by its author's protocol: IMAGES=folder OUT=file.json SCALE=2|4|8 METHODS="fast …" REFERENCE_ITERATIONS=3
 	"$(DEV)/bin/python" scripts/bench_dip.py "$(IMAGES)" "$(or $(OUT),$(BUILD_PATH)/bench-dip.json)" --scale $(or $(SCALE),4) \

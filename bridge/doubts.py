@@ -1,4 +1,4 @@
-"""Why a result may be worth less than its figures say, in the user's language."""
+"""Why a result may be worth less than its figures say, or was made otherwise than wished, in the user's language."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from qgis.PyQt.QtCore import QT_TRANSLATE_NOOP
 
 from ..engine.domain import Doubt
+from ..engine.job import Method
 from .words import tr
 
 _SENTENCES = {
@@ -34,7 +35,28 @@ _SENTENCES = {
 }
 
 
+_STAND_IN = QT_TRANSLATE_NOOP(
+    "Headland",
+    "On pixels that it had not seen, Deep Image Prior was worse here than sharpening without a network, which took its "
+    "place; if good images show this too, install Headland again.",
+)
+_LEFT_GRAPHICS_CARD = QT_TRANSLATE_NOOP(
+    "Headland",
+    "The graphics card had too little memory, so the processor did the work; close other programs that use the card.",
+)
+
+
 def doubts_in_words(report: dict[str, Any]) -> tuple[str, ...]:
-    """Return a sentence for each doubt of a report; of a later Headland's doubts, none."""
+    """Return a sentence for each doubt of a report, and for what was not done as wished; of later doubts, none."""
     known = {doubt.value: sentence for doubt, sentence in _SENTENCES.items()}
-    return tuple(tr(known[doubt]) for doubt in report.get("doubts", ()) if doubt in known)
+    doubts = [tr(known[doubt]) for doubt in report.get("doubts", ()) if doubt in known]
+    if anchor_stands_in(report):
+        doubts.append(tr(_STAND_IN))
+    if report.get("left_graphics_card"):
+        doubts.append(tr(_LEFT_GRAPHICS_CARD))
+    return tuple(doubts)
+
+
+def anchor_stands_in(report: dict[str, Any]) -> bool:
+    """Whether the anchor took the place of Deep Image Prior, because held-out pixels said that it is better."""
+    return bool(report.get("held_out", {}).get("chosen") == Method.ANCHOR.value)

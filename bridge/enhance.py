@@ -19,6 +19,7 @@ from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Finished, Preview, Progress, Started
 from ..engine.job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
 from .border_sink import BorderDescription, StagedBorders
+from .doubts import anchor_stands_in
 from .estimating import estimate_plan, learn_download_from, learn_from
 from .file_failure import file_failure
 from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
@@ -222,7 +223,8 @@ def _learn(plan: EnhancePlan, run: _Run, summary: dict[str, Any]) -> None:
     with _failure_logged():
         learn_download_from(plan, run.seconds["read"])
     with _failure_logged():
-        is_usual = not summary.get("tiles_from_cache") and "stopped" not in summary and not plan.has_extras
+        is_usual = not any(summary.get(name) for name in ("tiles_from_cache", "stopped", "left_graphics_card"))
+        is_usual = is_usual and not anchor_stands_in(summary) and not plan.has_extras
         if run.started is not None and is_usual:
             learn_from(plan, run.started, run.start_s, run.seconds["engine"] - run.start_s)
 

@@ -11,6 +11,7 @@ from .words import tr
 PHASES = (
     QT_TRANSLATE_NOOP("Headland", "Measuring the input"),
     QT_TRANSLATE_NOOP("Headland", "Drawing a first picture"),
+    QT_TRANSLATE_NOOP("Headland", "Asking held-out pixels"),
     QT_TRANSLATE_NOOP("Headland", "Fitting the blur"),
     QT_TRANSLATE_NOOP("Headland", "Sharpening"),
     QT_TRANSLATE_NOOP("Headland", "Enlarging"),
@@ -19,7 +20,9 @@ PHASES = (
     QT_TRANSLATE_NOOP("Headland", "Checking against the input"),
     QT_TRANSLATE_NOOP("Headland", "Filling the rest"),
     QT_TRANSLATE_NOOP("Headland", "Going on where it was"),
+    QT_TRANSLATE_NOOP("Headland", "Going on with fewer tiles at a time, for lack of memory"),
     QT_TRANSLATE_NOOP("Headland", "Going on with smaller tiles, for lack of memory"),
+    QT_TRANSLATE_NOOP("Headland", "Going on with the processor, for lack of graphics memory"),
     QT_TRANSLATE_NOOP("Headland", "Comparing the result with the input"),
     QT_TRANSLATE_NOOP("Headland", "Tracing field borders"),
     QT_TRANSLATE_NOOP("Headland", "Adding up what is uncertain"),

@@ -11,12 +11,14 @@ from qgis.core import QgsLayerMetadata, QgsMapLayer
 
 from ..engine.events import Started
 from ..engine.job import Method
+from .doubts import anchor_stands_in
 from .plan import EnhancePlan
 from .raster_source import CONFIDENCE_ITEM, NATURE, NATURE_ITEM, BandInfo
 from .version import headland_version
 
 CONFIDENCE_NATURE = "nine pixels of ten are off by less than this"
 BORDERS_NATURE = "traced by machine, not surveyed"
+STAND_IN = "the anchor in place of Deep Image Prior"
 
 
 def tiff_items(plan: EnhancePlan, started: Optional[Started], worker_report: dict[str, Any]) -> dict[str, str]:
@@ -41,9 +43,10 @@ def tiff_items(plan: EnhancePlan, started: Optional[Started], worker_report: dic
         "HEADLAND_SENSOR": job.sensor.value,
         "HEADLAND_SEED": str(job.seed),
         "HEADLAND_MODELS": _models(worker_report),
-        "HEADLAND_DEVICE": started.device if started else "",
+        "HEADLAND_DEVICE": worker_report.get("device") or (started.device if started else ""),
         "HEADLAND_VERSIONS": "; ".join(f"{name} {version}" for name, version in versions.items()),
         "HEADLAND_RMSE_OVER_NOISE": _ratios(worker_report),
+        "HEADLAND_STAND_IN": STAND_IN if anchor_stands_in(worker_report) else "",
         "HEADLAND_STOPPED": json.dumps(worker_report["stopped"]) if "stopped" in worker_report else "",
     }
     return {name: text for name, text in items.items() if text}
@@ -51,10 +54,11 @@ def tiff_items(plan: EnhancePlan, started: Optional[Started], worker_report: dic
 
 def dip_items(plan: EnhancePlan, items: dict[str, str]) -> dict[str, str]:
     """Return the metadata items of Deep Image Prior's own picture, made of those of the result that builds on it."""
+    method, name = (Method.ANCHOR, STAND_IN) if "HEADLAND_STAND_IN" in items else (Method.DIP, "Deep Image Prior alone")
     return {
         **{name: text for name, text in items.items() if name != "HEADLAND_RMSE_OVER_NOISE"},
-        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, Deep Image Prior alone x{plan.job.scale} ({NATURE})",
-        "HEADLAND_METHOD": Method.DIP.value,
+        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, {name} x{plan.job.scale} ({NATURE})",
+        "HEADLAND_METHOD": method.value,
     }
 
 
@@ -95,7 +99,8 @@ def describe_layer(layer: QgsMapLayer, report: dict[str, Any]) -> None:
 def describe_dip(layer: QgsMapLayer, report: dict[str, Any]) -> None:
     """Write likewise what Deep Image Prior's own picture is."""
     source = report["input"]
-    abstract = f"{source['layer']}, ×{report['scale']} by Headland, as Deep Image Prior alone gives it: {NATURE}."
+    method = STAND_IN if anchor_stands_in(report) else "Deep Image Prior alone"
+    abstract = f"{source['layer']}, ×{report['scale']} by Headland, as made by {method}: {NATURE}."
     _describe(layer, report, source["source"], abstract, NATURE)
 
 
@@ -145,6 +150,8 @@ def history_of(report: dict[str, Any]) -> list[str]:
         f"Versions: Headland {versions['headland']}, QGIS {versions['qgis']}, GDAL {versions['gdal']}{worker}",
         f"Difference from the input over its noise, by band: {_ratios(report) or 'not known'}",
     ]
+    if anchor_stands_in(report):
+        lines.append(f"Made by {STAND_IN}: held-out pixels {json.dumps(report['held_out'])}")
     if "stopped" in report:
         lines.append(f"Stopped early: {json.dumps(report['stopped'])}")
     if "borders" in report:

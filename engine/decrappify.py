@@ -67,12 +67,19 @@ class OnnxModel:
         """The execution provider that is really used."""
         return str(self.session.get_providers()[0])
 
+    @property
+    def takes_stacks(self) -> bool:
+        """Whether the network takes any number of images at a time; a team's own may be made for one."""
+        return not isinstance(self.session.get_inputs()[0].shape[0], int)
+
     def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the restored triple: (3, H, W) to (3, H, W), any size. Raises BadInput if the network does not."""
+        """Return the restored triples: (n, 3, H, W) to (n, 3, H, W), any size. Raises BadInput if it cannot be run."""
+        if len(image) > 1 and not self.takes_stacks:
+            return np.concatenate([self(one[None]) for one in image])
         height, width = image.shape[-2:]
         multiple = self.card.multiple_px
-        padding = ((0, 0), (0, -height % multiple), (0, -width % multiple))
-        padded = np.pad(image, padding, mode="edge")[None]
+        padding = ((0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple))
+        padded = np.pad(image, padding, mode="edge")
         name = self.session.get_inputs()[0].name
         # Between its runs the network gives back what it took: other stages need it then.
         settings = onnxruntime.RunOptions()
@@ -86,7 +93,7 @@ class OnnxModel:
             raise BadInput(f"The network in {self.card.model_file} cannot be run; {REMEDY}.") from error
         if restored.shape != padded.shape:
             raise BadInput(f"The network in {self.card.model_file} does not keep the size of an image; {REMEDY}.")
-        result: NDArray[np.float32] = restored[0, :, :height, :width]
+        result: NDArray[np.float32] = restored[:, :, :height, :width]
         return result
 
 
@@ -132,10 +139,11 @@ class Decrappify:
             raise ValueError("Decrappify restores an enlarged image; a stage before it must make one.")
         enlarged = tile.estimate.cpu().numpy()
         restored = np.empty_like(enlarged)
-        triples = list(band_triples(enlarged.shape[0]))
+        triples = list(band_triples(enlarged.shape[-3]))
         for number, triple in enumerate(triples, start=1):
-            result = self.model(enlarged[list(triple.indices)])
+            images = enlarged[..., list(triple.indices), :, :]
+            result = self.model(images.reshape(-1, *images.shape[-3:])).reshape(images.shape)
             for kept in triple.kept:
-                restored[triple.indices[kept]] = result[kept]
+                restored[..., triple.indices[kept], :, :] = result[..., kept, :, :]
             self._on_step(number, len(triples))
         return replace(tile, estimate=torch.from_numpy(restored).to(tile.low_res.device))

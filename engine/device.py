@@ -39,6 +39,12 @@ def polite_threads(wanted: int, cores: int) -> int:
     return wanted if cores < _FEWEST_CORES_TO_SPARE_ONE else min(wanted, cores - 1)
 
 
+def give_back_device_memory(device: torch.device) -> None:
+    """Let other programs, and ONNX Runtime, have the graphics memory that torch keeps for itself."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def describe(device: torch.device) -> str:
     """Return the device in words, such as ``cpu, 4 threads`` or ``cuda, NVIDIA RTX A2000``."""
     if device.type == "cuda":

@@ -23,6 +23,10 @@ FIT_PATCH_PX = 96
 FIT_PATCHES = {Preset.FAST: 4, Preset.BALANCED: 12}
 TURNS = {Preset.FAST: 1, Preset.BALANCED: 8}
 FIT_SCALE = 4
+HELD_OUT_PATCH_PX = 96
+HELD_OUT_SHARE = 0.04
+HELD_OUT_PATCHES = 8
+FEWEST_COPY_PX = 8
 REFERENCE_ITERATIONS = 2000
 REFERENCE_CORE_PX = 80
 
@@ -151,6 +155,8 @@ def _core_seconds(job: Job, tiles: _Tiles, rows_px: int, columns_px: int) -> tup
         on_device += tiles.total_px * REFERENCE_ITERATIONS * a_pixel
     elif _runs_dip(job):
         on_device += tiles.total_px * _dip_seconds_a_pixel(job, scale)
+        both_s = _dip_seconds_a_pixel(job, scale) + bands * _ANCHOR[scale]
+        on_device += held_out_px(rows_px, columns_px, scale) * both_s
         if not is_known(job.sensor, job.band_names, job.pixel_size_m):
             on_device += _fitted_px(job.preset, rows_px, columns_px) * _dip_seconds_a_pixel(job, FIT_SCALE)
     if _runs_decrappify(job):
@@ -172,6 +178,15 @@ def _dip_seconds_a_pixel(job: Job, scale: int) -> float:
     return TURNS[job.preset] * math.ceil(bands / TRIPLE) * _DIP_TURN[job.preset][scale] + bands * _DIP_BAND[scale]
 
 
+def held_out_px(rows_px: int, columns_px: int, scale: int) -> int:
+    """Return how many pixels the copies have from which both methods restore held-out pixels."""
+    copy_px = tuple(min(HELD_OUT_PATCH_PX, length_px) // scale for length_px in (rows_px, columns_px))
+    if min(copy_px) < FEWEST_COPY_PX:
+        return 0
+    patches = int(HELD_OUT_SHARE * rows_px * columns_px / (HELD_OUT_PATCH_PX // scale) ** 2)
+    return max(1, min(HELD_OUT_PATCHES, patches)) * math.prod(copy_px)
+
+
 def _fitted_px(preset: Preset, rows_px: int, columns_px: int) -> int:
     """Return how many pixels the blur is fitted on, each as often as it is restored: with its patches, in rounds."""
     # An extent no larger than a patch is one; places that are drawn twice count once.
@@ -180,8 +195,8 @@ def _fitted_px(preset: Preset, rows_px: int, columns_px: int) -> int:
     return FIT_ROUNDS * min(FIT_PATCHES[preset], places) * patch_px
 
 
-def _memory_bytes(job: Job, tiles: _Tiles) -> int:
-    """Return the worker's largest memory: that of its hungriest stage on the largest tile."""
+def tile_bytes(job: Job, tile_px: int) -> float:
+    """Return what the hungriest stage takes for a tile of so many low-res pixels, the process not counted."""
     scale, bands = job.scale, max(group.stop - group.start for group in band_groups(_bands(job)))
     stages_bytes = [bands * _ANCHOR_BYTES_A_BAND[scale]]
     if _is_reference(job):
@@ -190,10 +205,15 @@ def _memory_bytes(job: Job, tiles: _Tiles) -> int:
         stages_bytes.append(_DIP_BYTES[job.preset][scale] + bands * _DIP_BYTES_A_BAND[scale])
     if _runs_decrappify(job):
         stages_bytes.append(_DECRAPPIFY_BYTES[scale] + bands * _DECRAPPIFY_BYTES_A_BAND[scale])
+    return float(tile_px * max(stages_bytes))
+
+
+def _memory_bytes(job: Job, tiles: _Tiles) -> int:
+    """Return the worker's largest memory: that of its hungriest stage on the largest tile."""
     process_bytes = _PROCESS_BYTES
     process_bytes += _DECRAPPIFY_PROCESS_BYTES if _runs_decrappify(job) else 0.0
     process_bytes += _REFERENCE_PROCESS_BYTES if _is_reference(job) else 0.0
-    return int(process_bytes + tiles.largest_px * max(stages_bytes))
+    return int(process_bytes + tile_bytes(job, tiles.largest_px))
 
 
 def _bands(job: Job) -> int:

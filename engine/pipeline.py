@@ -1,7 +1,8 @@
 """The whole method at a glance: which stages a job runs, in which order, over which tiles.
 
-normalise > doubt that it is a picture of land > fit the sensor's blur > for each tile: anchor or Deep Image Prior >
-Decrappify > consistency > how far off it may be > blend > denormalise; then compare with the input > trace borders
+normalise > doubt that it is a picture of land > ask held-out pixels whether the anchor is better > fit the sensor's
+blur > for each tile: anchor or Deep Image Prior > Decrappify > consistency > how far off it may be > blend >
+denormalise; then compare with the input > trace borders
 
 The fast Deep Image Prior takes a trained network as its prior: what is fitted to the image is the blur, not the
 network's weights.
@@ -24,16 +25,20 @@ from ..models.dip.prior_network import PriorNetwork, load_weights
 from .anchor import anchor
 from .array_file import Numbers
 from .bands import band_groups
+from .batches import tiles_at_once
 from .border_file import BorderLines
 from .borders.trace import trace_borders
 from .confidence import CONFIDENCE_WEIGHTS, Confidence
 from .decrappify import Decrappify, OnnxModel
-from .device import choose_device, describe
+from .device import choose_device, describe, give_back_device_memory
 from .dip.educated import EducatedPrior, FitSettings
+from .dip.held_out import hold_out
 from .dip.reference import ReferenceSettings, fit_reference
 from .domain import find_doubts
-from .job import Job, Method, Preset
+from .estimate import tile_bytes
+from .job import Device, Job, Method, Preset
 from .judge import judge
+from .memory import is_out_of_memory
 from .model_file import model_file
 from .pictures import Outputs, uncertain_share
 from .plan import Plan
@@ -70,7 +75,8 @@ UNCERTAIN = 0.25
 # From which fraction of the job to which other it is compared with the input, traced, and asked what is uncertain.
 _END_SHARES = ((0.98, 0.985), (0.985, 0.995), (0.995, 1.0))
 
-# What share of the work fitting is, for the progress bar, when there is but one tile.
+# What share of the work asking held-out pixels and fitting are, for the progress bar, when there is but one tile.
+HELD_OUT_SHARE = 0.05
 FIT_SHARE = 0.2
 
 
@@ -108,8 +114,35 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         Cancelled: soon after ``is_cancelled`` turns true.
     """
     progress = Progress(report_progress, is_cancelled, is_to_finish)
-    torch.manual_seed(job.seed)
+    outputs = Outputs(output, dip_output, bound_output)
+    run = partial(_enhanced, outputs=outputs, progress=progress, preview=preview, on_borders=on_borders)
     device = choose_device(job.device)
+    try:
+        return run(job, device, low_res, valid)
+    except Exception as error:
+        if device.type == "cpu" or not is_out_of_memory(error):
+            raise
+    # Only here, past the handler, has the error let go of what was on the card.
+    progress.enter("Going on with the processor, for lack of graphics memory", 0.0, 0.0)
+    outputs.clear()
+    give_back_device_memory(device)
+    report = run(replace(job, device=Device.CPU), torch.device("cpu"), low_res, valid)
+    return {**report, "left_graphics_card": True}
+
+
+def _enhanced(  # noqa: PLR0913, as above
+    job: Job,
+    device: torch.device,
+    low_res: Numbers,
+    valid: Numbers,
+    *,
+    outputs: Outputs,
+    progress: Progress,
+    preview: Preview | None,
+    on_borders: Callable[[BorderLines], None],
+) -> dict[str, Any]:
+    """Run the job on ``device``; the arguments are those of :func:`enhance`."""
+    torch.manual_seed(job.seed)
     if device.type != "cpu":
         # The processor repeats itself anyway, and the switch costs it more than a second of imports.
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -130,28 +163,36 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         plan = replace(plan, show=preview.show)
     tilings = _tilings(scene, plan)
     tiles = next(tilings)
-    fit_share = 0.0
+    done = 0.0
+    if plan.hold_out is not None:
+        done = HELD_OUT_SHARE / len(tiles)
+        progress.enter("Asking held-out pixels", 0.0, done)
+        with progress.timed("held out"):
+            held_out = plan.hold_out(scene, progress.step)
+        if held_out is not None:
+            extras["held_out"] = {**asdict(held_out), "gain_db": held_out.gain_db, "chosen": held_out.chosen.value}
+            plan = _with_chosen(plan, held_out.chosen, progress)
     if plan.fit is not None:
-        fit_share = FIT_SHARE / len(tiles)
-        progress.enter("Fitting the blur", 0.0, fit_share)
+        begun, done = done, done + FIT_SHARE / len(tiles)
+        progress.enter("Fitting the blur", begun, done)
         with progress.timed("dip fit"):
             scene = plan.fit(scene, progress.step)
-    outputs = Outputs(output, dip_output, bound_output)
-    output_bytes = outputs.count * math.prod(output.shape) * output.dtype.itemsize
+    output_bytes = outputs.count * math.prod(outputs.result.shape) * outputs.result.dtype.itemsize
     plan = replace(plan, cache=TileCache.of(job, plan.settings, plan.models, device, output_bytes))
-    tiles, stopped = run_tiles(scene, tiles, tilings, plan, outputs, progress, fit_share)
+    tiles, stopped = run_tiles(scene, tiles, tilings, plan, outputs, progress, done)
     extras.update({"stopped": asdict(stopped)} if stopped else {})
     progress.enter("Comparing the result with the input", *_END_SHARES[0])
     with progress.timed("consistency"):
-        figures, times_sharper = judge(scene, tiles, output, progress)
+        figures, times_sharper = judge(scene, tiles, outputs.result, progress)
     if job.traces_borders:
-        extras["borders"] = _traced(scene, output, progress, on_borders)
-    if bound_output is not None:
-        extras.update(_uncertainty(scene, bound_output, progress))
+        extras["borders"] = _traced(scene, outputs.result, progress, on_borders)
+    if outputs.bound is not None:
+        extras.update(_uncertainty(scene, outputs.bound, progress))
     return {
         "models": list(plan.models),
         "device": describe(device),
         "tiles": len(tiles),
+        "tiles_at_once": plan.tiles_at_once,
         "tiles_from_cache": sum(plan.cache.is_found(window, band_groups(scene.bands)) for window in tiles),
         "mtf_at_nyquist": [psf.mtf_at_nyquist for psf in scene.psfs],
         "mtf_assumed": list(mtf),
@@ -161,6 +202,16 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         **extras,
         "seconds": {stage: round(seconds, 3) for stage, seconds in progress.seconds.items()},
     }
+
+
+def _with_chosen(plan: Plan, chosen: Method, progress: Progress) -> Plan:
+    """Return the plan with the anchor in Deep Image Prior's place, if that was chosen."""
+    if chosen is Method.DIP:
+        return plan
+    stand_in = ("anchor", partial(_anchor, progress=progress))
+    stages = tuple(stand_in if name == "dip" else (name, stage) for name, stage in plan.stages)
+    # A network that is not to be trusted must not fit the blur, and how far off the anchor is nobody has measured.
+    return replace(plan, stages=stages, fit=None, settings={"replaced_by": chosen.value}, confidence=None)
 
 
 def _uncertainty(scene: Scene, bound: Numbers, progress: Progress) -> dict[str, Any]:
@@ -188,7 +239,13 @@ def _plan(job: Job, device: torch.device, progress: Progress) -> Plan:
         plan = _with_decrappify(plan, job, device, progress)
     if job.method is not Method.ANCHOR:
         plan = replace(plan, stages=(*plan.stages, ("consistency", project)))
-    return _with_confidence(plan, job, device) if job.maps_confidence else plan
+    if job.maps_confidence:
+        plan = _with_confidence(plan, job, device)
+    if job.preset is Preset.REFERENCE:
+        # The published method is fitted to one tile.
+        return plan
+    largest_px = (plan.largest_core_px + 2 * plan.margin_px) ** 2
+    return replace(plan, tiles_at_once=tiles_at_once(device, tile_bytes(job, largest_px)))
 
 
 def _with_confidence(plan: Plan, job: Job, device: torch.device) -> Plan:
@@ -215,7 +272,15 @@ def _enlarging(job: Job, device: torch.device, progress: Progress) -> Plan:
     # Of a known sensor the blur is known. To fit it all the same loses where the scene itself is smooth: that looks
     # like more blur.
     fit = None if is_known(job.sensor, job.band_names, job.pixel_size_m) else prior.fit
-    return Plan((("dip", prior),), fit, (model,), asdict(settings))
+    # The stage tells of its turns, the question of its squares.
+    silent_prior = EducatedPrior(network, settings, job.seed)
+    return Plan(
+        (("dip", prior),),
+        lambda scene, on_step: hold_out(scene, silent_prior, job.seed, on_step),
+        fit,
+        (model,),
+        asdict(settings),
+    )
 
 
 def _trained_prior(path: Path, device: torch.device) -> tuple[PriorNetwork, dict[str, str]]:
@@ -257,10 +322,10 @@ def _anchor(tile: Tile, progress: Progress) -> Tile:
 
 
 def _bicubic(tile: Tile) -> Tile:
-    enlarged = functional.interpolate(
-        tile.low_res[None], scale_factor=float(tile.forward_model.scale), mode="bicubic", align_corners=False
-    )
-    return replace(tile, estimate=enlarged[0])
+    shape, scale = tile.low_res.shape, float(tile.forward_model.scale)
+    flat = tile.low_res.reshape(1, -1, *shape[-2:])
+    enlarged = functional.interpolate(flat, scale_factor=scale, mode="bicubic", align_corners=False)
+    return replace(tile, estimate=enlarged.reshape(*shape[:-2], *enlarged.shape[-2:]))
 
 
 def _reference(tile: Tile, seed: int, progress: Progress) -> Tile:

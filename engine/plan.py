@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from .confidence import Confidence
+from .dip.held_out import HeldOut
 from .progress import OnStep
 from .scene import Scene, Tile
 from .tile_cache import TileCache
@@ -23,6 +24,7 @@ class Plan:
 
     Attributes:
         stages: in their order, with the word that the report and the progress use for each.
+        hold_out: asks held-out pixels of the whole extent, before all else, whether the anchor would be better.
         fit: what is fitted to the whole extent before.
         models: name, SHA-256 and, where there is one, provider of every model file used.
         settings: of Deep Image Prior, for the report.
@@ -30,9 +32,11 @@ class Plan:
         confidence: tells from a finished tile and what Deep Image Prior made of it how far off it may be; None if
             nobody wants to know.
         cache: where finished tiles are kept and taken from.
+        tiles_at_once: how many tiles of one size go through the stages together, at most.
     """
 
     stages: tuple[tuple[str, Stage], ...]
+    hold_out: Callable[[Scene, OnStep], HeldOut | None] | None = None
     fit: Callable[[Scene, OnStep], Scene] | None = None
     models: tuple[dict[str, str], ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
@@ -41,3 +45,4 @@ class Plan:
     show: Callable[[TileWindow, slice, Tensor], None] = lambda *_: None
     confidence: Confidence | None = None
     cache: TileCache = field(default_factory=TileCache)
+    tiles_at_once: int = 1

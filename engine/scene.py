@@ -6,7 +6,7 @@ show as seams.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Optional
 
@@ -36,15 +36,15 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Tile:
-    """What goes from stage to stage.
+    """What goes from stage to stage: one tile, or several of one size as a stack, (tile, band, row, column).
 
     Attributes:
-        low_res: (band, h, w), normalised, invalid pixels filled from their neighbours.
-        valid: (band, h, w), True = valid.
+        low_res: (..., band, h, w), normalised, invalid pixels filled from their neighbours.
+        valid: (..., band, h, w), True = valid.
         forward_model: for images of this size.
         noise_sd: (band, 1, 1), in normalised units.
         damping: (band, 1, 1), what that noise asks of the pseudo-inverse.
-        estimate: (band, H, W), the high-res image so far; None before the first stage.
+        estimate: (..., band, H, W), the high-res image so far; None before the first stage.
     """
 
     low_res: Tensor
@@ -53,6 +53,23 @@ class Tile:
     noise_sd: Tensor
     damping: Tensor
     estimate: Optional[Tensor] = None
+
+    def unstacked(self) -> Iterator[Tile]:
+        """Yield the tiles of a stack; one that is no stack, as it is."""
+        if self.low_res.ndim == 3:  # noqa: PLR2004, a single tile's axes
+            yield self
+            return
+        for number, (low_res, valid) in enumerate(zip(self.low_res, self.valid)):
+            estimate = None if self.estimate is None else self.estimate[number]
+            yield replace(self, low_res=low_res, valid=valid, estimate=estimate)
+
+
+def stacked(tiles: Sequence[Tile]) -> Tile:
+    """Return tiles of one scene, bands and size, without an estimate yet, as a stack; a single one as it is."""
+    if len(tiles) == 1:
+        return tiles[0]
+    low_res, valid = (torch.stack(images) for images in zip(*((tile.low_res, tile.valid) for tile in tiles)))
+    return replace(tiles[0], low_res=low_res, valid=valid)
 
 
 @dataclass(frozen=True)

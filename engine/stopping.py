@@ -6,7 +6,7 @@ extent is made in a way that takes next to no time, and the report says which.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -54,7 +54,7 @@ def choose_rest(left: Sequence[TileWindow], bands: int) -> Rest:
     return Rest.ANCHOR if left_px * bands <= MOST_FOR_ANCHOR_PX else Rest.ENLARGED
 
 
-def what_came(filled: Sequence[TileWindow], tiles: Sequence[TileWindow], rest: Rest | None) -> Stopped:
+def what_came(filled: Collection[TileWindow], tiles: Sequence[TileWindow], rest: Rest | None) -> Stopped:
     """Return what a run gives whose ``filled`` tiles were made as the ``rest``."""
     if not filled:
         return Stopped(1.0, None)

@@ -1,20 +1,25 @@
-"""Tile by tile through the stages: what is kept is taken up, what runs out of memory is tried in smaller tiles."""
+"""Tile by tile through the stages, or batch by batch: what is kept is taken up.
+
+What runs out of memory is tried with fewer tiles at a time, then in smaller tiles.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 
-import torch
 from torch import Tensor
 
 from .bands import band_groups
+from .batches import batches, in_order_of
+from .device import give_back_device_memory
 from .memory import give_back_memory, is_out_of_memory
 from .pictures import Outputs, Pictures
 from .plan import Plan, Stage
 from .progress import Progress
-from .scene import Scene, Tile
+from .scene import Scene, Tile, stacked
 from .stopping import Rest, Stopped, choose_rest, fill, what_came
 from .tiling import TileWindow
 
@@ -26,6 +31,8 @@ _PHASES = {
     "consistency": "Checking against the input",
     "rest": "Filling the rest",
 }
+# What the other stages build on; the anchor where it stands in for Deep Image Prior.
+_FIRST_PICTURES = ("dip", "anchor")
 # The fraction of the job that is done when all tiles are.
 _END = 0.98
 
@@ -59,8 +66,7 @@ def run_tiles(  # noqa: PLR0913, PLR0917, what the job is and where it is
         # Only here, past the handler, has the error let go of the tile's arrays.
         progress.enter("Going on with smaller tiles, for lack of memory", done, done)
         outputs.clear()
-        if scene.device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back_device_memory(scene.device)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class _Part:
 
     Attributes:
         which: the tile's name for people.
-        begin, end: the fractions of the job that are done before and after.
+        begin, end: the fractions of the job that are done before and after its batch.
     """
 
     window: TileWindow
@@ -82,8 +88,9 @@ class _Part:
 class _TileLoop:
     """Puts every tile through the stages and adds it to ``outputs`` with its blending weights, some bands at a time.
 
-    Once the job is to finish, the tile at hand is brought to its end in all of its bands; of the others those are taken
-    that lie in the cache, and the rest is made in a quick way.
+    Tiles of one size go together, as many as the plan says, and fewer once memory runs out. Once the job is to finish,
+    the batch at hand is brought to its end in all of its bands; of the others those tiles are taken that lie in the
+    cache, and the rest is made in a quick way.
     """
 
     def __init__(
@@ -95,19 +102,24 @@ class _TileLoop:
         progress: Progress,
         begin: float,
     ) -> None:
-        self._scene, self._tiles, self._plan, self._outputs, self._progress = scene, tiles, plan, outputs, progress
+        self._scene, self._plan, self._outputs, self._progress = scene, plan, outputs, progress
         self._begin = begin
+        self._batches = tuple(batches(tiles, plan.tiles_at_once))
+        self._tiles = in_order_of(self._batches)
+        self._at_once = plan.tiles_at_once
         self._groups = band_groups(scene.bands)
         self._rest: Rest | None = None
-        self._filled: list[TileWindow] = []
+        self._filled: set[TileWindow] = set()
         self._may_be_shortened = False
 
     def run(self) -> Stopped | None:
         """Fill the outputs; return what came of it if it is not what the whole job would have given."""
-        for number, window in enumerate(self._tiles):
+        number = 0
+        for batch in self._batches:
             if self._progress.is_to_finish():
                 self._stop(number)
-            self._run_tile(number, window)
+            self._run_batch(number, batch)
+            number += len(batch)
         is_early = bool(self._filled) or self._may_be_shortened
         return what_came(self._filled, self._tiles, self._rest) if is_early else None
 
@@ -116,52 +128,65 @@ class _TileLoop:
         if self._rest is None:
             self._rest = choose_rest(self._tiles[number:], self._scene.bands)
 
-    def _run_tile(self, number: int, window: TileWindow) -> None:
+    def _run_batch(self, number: int, batch: tuple[TileWindow, ...]) -> None:
         cache = self._plan.cache
         # A tile of which some bands are sharper than others would be of neither kind.
-        may_be_kept = self._rest is None or cache.holds(self._scene, window, self._groups, self._outputs.count)
-        is_filled = False
-        for part in self._parts(number, window):
-            pictures = self._kept(part) if cache.is_on and may_be_kept else None
-            if pictures is None and self._rest is None:
-                pictures = self._made(part)
-                if pictures is None:
-                    self._stop(number)
-            if pictures is None:
-                is_filled = True
-                stage = partial(fill, rest=self._rest, on_step=self._progress.step)
-                pictures = self._through((("rest", stage),), part)
-            with self._progress.timed("blend"):
-                self._outputs.blend(self._scene, window, part.bands, pictures)
-            del pictures
+        may_be_kept = {
+            window
+            for window in batch
+            if self._rest is None or cache.holds(self._scene, window, self._groups, self._outputs.count)
+        }
+        for parts in self._parts(number, batch):
+            self._run_parts(number, parts, may_be_kept)
+            # What the parts took is free only here, outside of the call.
             give_back_memory()
-        if is_filled:
-            self._filled.append(window)
 
-    def _parts(self, number: int, window: TileWindow) -> Iterator[_Part]:
-        which = f"tile {number + 1} of {len(self._tiles)}"
-        parts = len(self._tiles) * len(self._groups)
-        for part, bands in enumerate(self._groups, number * len(self._groups)):
-            begin, end = (self._begin + (_END - self._begin) * edge / parts for edge in (part, part + 1))
-            yield _Part(window, bands, which, begin, end)
+    def _run_parts(self, number: int, parts: Sequence[_Part], may_be_kept: Container[TileWindow]) -> None:
+        """Blend some bands of a batch's tiles."""
+        is_on = self._plan.cache.is_on
+        kept = [self._kept(part) if is_on and part.window in may_be_kept else None for part in parts]
+        missing = [part for part, pictures in zip(parts, kept) if pictures is None]
+        made = self._made(missing) if missing and self._rest is None else []
+        if made is None:
+            self._stop(number)
+        left = iter(made or ())
+        for part, found in zip(parts, kept):
+            pictures = found or next(left, None)
+            if pictures is None:
+                self._filled.add(part.window)
+                pictures = self._in_a_quick_way(part)
+            with self._progress.timed("blend"):
+                self._outputs.blend(self._scene, part.window, part.bands, pictures)
+
+    def _parts(self, number: int, batch: tuple[TileWindow, ...]) -> Iterator[list[_Part]]:
+        """Yield the tiles of a batch, of each group of bands."""
+        groups = len(self._groups)
+        parts = len(self._tiles) * groups
+        for group, bands in enumerate(self._groups):
+            edges = (number * groups + (group + end) * len(batch) for end in (0, 1))
+            begin, end = (self._begin + (_END - self._begin) * edge / parts for edge in edges)
+            yield [
+                _Part(window, bands, f"tile {place} of {len(self._tiles)}", begin, end)
+                for place, window in enumerate(batch, number + 1)
+            ]
 
     def _kept(self, part: _Part) -> Pictures | None:
         """Return what an earlier run made of the part, if it is kept."""
         with self._progress.timed("cache"):
-            stacked = self._plan.cache.find(self._scene, part.window, part.bands, self._outputs.count)
-        if stacked is None:
+            stacked_pictures = self._plan.cache.find(self._scene, part.window, part.bands, self._outputs.count)
+        if stacked_pictures is None:
             return None
-        pictures = self._outputs.unstacked(stacked)
+        pictures = self._outputs.unstacked(stacked_pictures)
         self._progress.enter(f"Going on where it was, {part.which}", part.begin, part.end)
         self._plan.show(part.window, part.bands, pictures.result)
         return pictures
 
-    def _made(self, part: _Part) -> Pictures | None:
-        """Return what the method makes of the part, and keep it; None if the job is to finish and memory ran out."""
+    def _made(self, parts: Sequence[_Part]) -> list[Pictures] | None:
+        """Return what the method makes of the parts, and keep it; None if the job is to finish and memory ran out."""
         try:
-            pictures = self._through(self._plan.stages, part)
+            all_pictures = self._through_in_batches(parts)
         except Exception as error:
-            # What is finished by then is worth more than this tile.
+            # What is finished by then is worth more than these tiles.
             if self._progress.is_to_finish() and is_out_of_memory(error):
                 return None
             raise
@@ -170,27 +195,60 @@ class _TileLoop:
             self._may_be_shortened = True
         elif self._plan.cache.is_on:
             with self._progress.timed("cache"):
-                self._plan.cache.keep(self._scene, part.window, part.bands, pictures.stacked())
+                for part, pictures in zip(parts, all_pictures):
+                    self._plan.cache.keep(self._scene, part.window, part.bands, pictures.stacked())
+        return all_pictures
+
+    def _through_in_batches(self, parts: Sequence[_Part]) -> list[Pictures]:
+        """Return what the stages make of the parts, in halves and their halves where memory runs out for all."""
+        made: list[Pictures] = []
+        while len(made) < len(parts):
+            some = parts[len(made) : len(made) + self._at_once]
+            try:
+                made += self._through(self._plan.stages, some)
+            except Exception as error:
+                if len(some) == 1 or not is_out_of_memory(error):
+                    raise
+                self._at_once = len(some) // 2
+            else:
+                continue
+            # Only here, past the handler, has the error let go of the tiles' arrays.
+            self._progress.enter(
+                "Going on with fewer tiles at a time, for lack of memory", some[0].begin, some[0].begin
+            )
+            give_back_device_memory(self._scene.device)
+        return made
+
+    def _in_a_quick_way(self, part: _Part) -> Pictures:
+        stage = partial(fill, rest=self._rest, on_step=self._progress.step)
+        (pictures,) = self._through((("rest", stage),), [part])
         return pictures
 
-    def _through(self, stages: Sequence[tuple[str, Stage]], part: _Part) -> Pictures:
-        """Return what the stages make of the part."""
-        tile = self._scene.tile(part.window, part.bands)
+    def _through(self, stages: Sequence[tuple[str, Stage]], parts: Sequence[_Part]) -> list[Pictures]:
+        """Return what the stages make of the parts, all at once."""
+        first = parts[0]
+        tile = stacked([self._scene.tile(part.window, part.bands) for part in parts])
         after_dip: Tile | None = None
         for position, (name, stage) in enumerate(stages):
             begin, end = (
-                part.begin + (part.end - part.begin) * edge / len(stages) for edge in (position, position + 1)
+                first.begin + (first.end - first.begin) * edge / len(stages) for edge in (position, position + 1)
             )
-            self._progress.enter(f"{_PHASES[name]}, {part.which}", begin, end)
+            self._progress.enter(f"{_PHASES[name]}, {first.which}", begin, end)
             with self._progress.timed(name):
                 tile = stage(tile)
-            if tile.estimate is not None:
-                self._plan.show(part.window, part.bands, tile.estimate)
-            if name == "dip" and self._outputs.count > 1:
+            for part, one in zip(parts, tile.unstacked()):
+                if one.estimate is not None:
+                    self._plan.show(part.window, part.bands, one.estimate)
+            if name in _FIRST_PICTURES and self._outputs.count > 1:
                 after_dip = tile
+        before = repeat(None) if after_dip is None else after_dip.unstacked()
+        return [self._pictures(one, early, dict(stages)) for one, early in zip(tile.unstacked(), before)]
+
+    def _pictures(self, tile: Tile, after_dip: Tile | None, stages: dict[str, Stage]) -> Pictures:
+        """Return what is wished for of a finished tile."""
         if tile.estimate is None:
             raise ValueError("No stage made an estimate.")
-        dip = None if self._outputs.dip is None else self._dip_alone(tile, after_dip, dict(stages).get("consistency"))
+        dip = None if self._outputs.dip is None else self._dip_alone(tile, after_dip, stages.get("consistency"))
         bound = None if self._outputs.bound is None else self._bound(tile, after_dip)
         return Pictures(tile.estimate, dip, bound)
 

@@ -43,6 +43,11 @@ class TileWindow:
     columns: Span
 
     @property
+    def size_px(self) -> tuple[int, int]:
+        """(rows, columns) of the tile in low-res pixels, margin included."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """Index of the tile, margin included, in an array (..., row, column) of the extent."""
         return slice(self.rows.start, self.rows.stop), slice(self.columns.start, self.columns.stop)

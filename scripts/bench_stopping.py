@@ -101,18 +101,20 @@ def restored_in_rounds(truth: Image, mtf: float, scale: int, network: PriorNetwo
     for rounds in range(MOST_ROUNDS + 1):
         prior = EducatedPrior(network, replace(settings, rounds=rounds), seed=0)
         fitted = prior.fit(scene)
-        scores.append(_psnr_db(fitted, prior(_whole(fitted)), truth))
-    tile = _whole(scene)
+        scores.append(psnr_db(fitted, prior(whole_tile(fitted)), truth))
+    tile = whole_tile(scene)
     anchored = replace(tile, estimate=anchor(tile.low_res, tile.forward_model, tile.damping))
-    return Stopping(tuple(scores), _psnr_db(scene, anchored, truth), settings.rounds)
+    return Stopping(tuple(scores), psnr_db(scene, anchored, truth), settings.rounds)
 
 
-def _whole(scene: Scene) -> Tile:
+def whole_tile(scene: Scene) -> Tile:
+    """Return the scene as its only tile."""
     (window,) = plan_tiles(*scene.size_px)
     return scene.tile(window)
 
 
-def _psnr_db(scene: Scene, tile: Tile, truth: Image) -> float:
+def psnr_db(scene: Scene, tile: Tile, truth: Image) -> float:
+    """Return how near a restored tile is to the truth, but for its edge."""
     if tile.estimate is None:
         raise ValueError("The method made no image.")
     error = (scene.digital(tile.estimate) / FULL_RANGE - truth)[:, BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]

@@ -3,7 +3,8 @@
 usage: compare_devices.py OUT.json [--device cuda|mps] [--size-px 512] [--methods …]
 
 The input is a drawn scene as Sentinel-2 would see it, four bands, enlarged by four. Each method runs twice on each
-device; the second run's seconds count, without the first one's set-up.
+device; the second run's seconds count, without the first one's set-up. On a graphics card tiles of one size go through
+the stages together; *one by one* is the same without that, and *batched - single* the largest difference between them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from headland.engine import batches
 from headland.engine.forward_model import ForwardModel
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.engine.pipeline import enhance
@@ -36,6 +39,10 @@ METHODS = {
     "dip, balanced": (Method.DIP, Preset.BALANCED),
     "chain": (Method.CHAIN, Preset.FAST),
 }
+HEAD = (
+    *("method", "device", "tiles at once", "seconds", "one by one", "batched - single"),
+    *("seconds, cpu", "ratio", "largest difference", "mean"),
+)
 
 Picture = NDArray[np.float32]
 
@@ -68,12 +75,17 @@ def drawn_scene(size_px: int) -> NDArray[np.uint16]:
 def compare(name: str, low_res: NDArray[np.uint16], device: Device) -> dict[str, Any]:
     """Return both devices' seconds and by how much their pictures differ, in digital numbers of 10000."""
     there, there_s, report = run(name, low_res, device)
+    with mock.patch.object(batches, "MOST_TILES", 1):
+        single, single_s, _ = run(name, low_res, device)
     here, here_s, _ = run(name, low_res, Device.CPU)
     difference = np.abs(there - here)
     return {
         "device": report["device"],
         "providers": [model["provider"] for model in report["models"] if "provider" in model],
+        "tiles_at_once": report["tiles_at_once"],
         "seconds": there_s,
+        "single_seconds": single_s,
+        "batched_less_single": float(np.abs(there - single).max()),
         "cpu_seconds": here_s,
         "largest_difference": float(difference.max()),
         "mean_difference": float(difference.mean()),
@@ -97,13 +109,14 @@ def table(size_px: int, rows: dict[str, dict[str, Any]]) -> str:
     lines = [
         f"{size_px} x {size_px} pixels, {len(BANDS)} bands, x{SCALE}; differences in digital numbers of 10000",
         "",
-        "| method | device | seconds | seconds, cpu | ratio | largest difference | mean |",
-        "|---|---|---|---|---|---|---|",
+        "| " + " | ".join(HEAD) + " |",
+        "|---" * len(HEAD) + "|",
     ]
     for name, row in rows.items():
         where = ", ".join([row["device"], *row["providers"]])
         lines.append(
-            f"| {name} | {where} | {row['seconds']:.3g} | {row['cpu_seconds']:.3g} | "
+            f"| {name} | {where} | {row['tiles_at_once']} | {row['seconds']:.3g} | {row['single_seconds']:.3g} | "
+            f"{row['batched_less_single']:.3g} | {row['cpu_seconds']:.3g} | "
             f"{row['cpu_seconds'] / row['seconds']:.1f} | {row['largest_difference']:.3g} | "
             f"{row['mean_difference']:.3g} |"
         )

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...models.dip.prior_network import PriorNetwork
-from ..bands import band_triples
+from ..bands import TRIPLE, band_triples
 from ..forward_model import ForwardModel
 from ..noise import damping_for
 from ..progress import OnStep, go_on
@@ -106,26 +106,31 @@ class EducatedPrior:
         damping: Tensor,
         on_step: OnStep = go_on,
     ) -> Tensor:
-        """Return the network's image, not projected: (band, h, w) to (band, H, W)."""
+        """Return the network's image, not projected: (..., band, h, w) to (..., band, H, W)."""
         start = forward_model.enlarge(low_res, damping)
         restored = torch.empty_like(start)
-        triples = list(band_triples(low_res.shape[0]))
+        triples = list(band_triples(low_res.shape[-3]))
         for number, triple in enumerate(triples):
             indices = list(triple.indices)
             on_turn = partial(_on_turn, on_step, number, len(triples))
-            image = self._restore_triple(
-                start[indices], low_res[indices], noise_sd[indices].mean(), forward_model.scale, on_turn
+            # The network takes a stack, (tile, 3, row, column), of however many tiles.
+            start_triple, low_res_triple = (
+                image[..., indices, :, :].reshape(-1, TRIPLE, *image.shape[-2:]) for image in (start, low_res)
+            )
+            restored_triple = self._restore_triple(
+                start_triple, low_res_triple, noise_sd[indices].mean(), forward_model.scale, on_turn
             )
             for kept in triple.kept:
-                restored[triple.indices[kept]] = image[kept]
+                band = restored[..., triple.indices[kept], :, :]
+                band.copy_(restored_triple[:, kept].reshape(band.shape))
         return restored
 
     def _restore_triple(self, start: Tensor, low_res: Tensor, noise_sd: Tensor, scale: int, on_turn: OnStep) -> Tensor:
-        """Return the mean over the turns that were made."""
-        noise, total = noise_sd.reshape(1, 1, 1, 1), torch.zeros_like(start)
+        """Return the mean over the turns that were made: (tile, 3, h, w) to (tile, 3, H, W)."""
+        noise, total = noise_sd.expand(len(low_res), 1, 1, 1), torch.zeros_like(start)
         for turn in range(self._settings.turns):
-            turned = (_turned(image, turn)[None] for image in (start, low_res))
-            total += _turned_back(self._network(*turned, noise, scale)[0], turn)
+            turned = (_turned(image, turn) for image in (start, low_res))
+            total += _turned_back(self._network(*turned, noise, scale), turn)
             if on_turn(turn + 1, self._settings.turns):
                 return total / (turn + 1)
         return total / self._settings.turns

@@ -16,6 +16,8 @@ def test_the_processor_agrees_with_itself(tmp_path: Path, capsys: pytest.Capture
     rows = json.loads(out.read_text())["rows"]
     assert list(rows) == ["anchor", "dip, fast"]
     assert all(row["largest_difference"] == 0.0 < row["seconds"] for row in rows.values())
+    assert all(row["batched_less_single"] == 0.0 < row["single_seconds"] for row in rows.values())
+    assert {row["tiles_at_once"] for row in rows.values()} == {1}, "the processor takes tiles one by one"
     assert "48 x 48 pixels, 4 bands, x4" in capsys.readouterr().out
 
 

@@ -13,6 +13,7 @@ from qgis.core import QgsCoordinateTransformContext, QgsProject, QgsRasterLayer
 from headland.bridge.controller import EnhanceController
 from headland.bridge.enhance import enhance
 from headland.bridge.prepare import prepare
+from headland.bridge.provenance import history_of
 from headland.bridge.request import EnhanceRequest
 from headland.engine.job import Method
 from headland.models.card import file_sha256
@@ -43,7 +44,7 @@ def test_the_tiff_names_input_window_method_models_versions_and_consistency(scen
     assert "torch " in items["HEADLAND_VERSIONS"]
     ratios = [float(ratio) for ratio in items["HEADLAND_RMSE_OVER_NOISE"].split(", ")]
     assert ratios == pytest.approx(report["consistency"]["rmse_over_noise"], abs=0.001)
-    assert "HEADLAND_STOPPED" not in items
+    assert not {"HEADLAND_STOPPED", "HEADLAND_STAND_IN"} & set(items)
 
 
 def test_a_result_of_a_run_that_was_stopped_says_so(make_layer: MakeLayer, folder: Path, use_engine: UseEngine) -> None:
@@ -53,6 +54,21 @@ def test_a_result_of_a_run_that_was_stopped_says_so(make_layer: MakeLayer, folde
     enhance(plan, lambda _phase, _fraction: None, lambda: False, lambda: True)
     stopped = json.loads(gdal.Open(str(plan.output)).GetMetadataItem("HEADLAND_STOPPED"))
     assert stopped == {"share_done": 0.375, "rest": "enlarged"}
+
+
+def test_a_result_in_which_the_anchor_stands_in_says_so_and_so_does_the_picture_that_it_builds_on(
+    make_layer: MakeLayer, folder: Path, use_engine: UseEngine
+) -> None:
+    use_engine("obedient")
+    request = EnhanceRequest(make_layer(), output=folder / "schärfer.tif", keeps_dip=True)
+    plan = prepare(request, QgsCoordinateTransformContext())
+    result = enhance(plan, lambda _phase, _fraction: None, lambda: False, lambda: True)
+    items, of_dip = (gdal.Open(str(path)).GetMetadata() for path in (plan.output, plan.dip_output))
+    assert items["HEADLAND_STAND_IN"] == of_dip["HEADLAND_STAND_IN"] == "the anchor in place of Deep Image Prior"
+    assert (items["HEADLAND_METHOD"], of_dip["HEADLAND_METHOD"]) == ("chain", "anchor")
+    assert "Deep Image Prior alone" not in of_dip["TIFFTAG_IMAGEDESCRIPTION"]
+    (line,) = [line for line in history_of(result.summary) if "in place of Deep Image Prior" in line]
+    assert '"gain_db": -3.0' in line
 
 
 def test_the_layers_metadata_tells_it_too_and_survives_the_project_file(

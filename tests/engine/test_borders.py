@@ -18,6 +18,8 @@ from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.engine.progress import Cancelled, go_on
 from headland.engine.scene import Scene
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 SIDE_PX, FIELD_PX = 160, 40
 NOISE_DN = 15.0
 

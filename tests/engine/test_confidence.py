@@ -23,6 +23,8 @@ from headland.engine.scene import Scene, Tile
 from headland.engine.tiling import TileWindow, plan_tiles
 from headland.models.dip.prior_network import load_weights
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 CPU = torch.device("cpu")
 MTF = 0.25
 SCALE = 4

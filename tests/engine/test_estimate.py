@@ -13,6 +13,7 @@ import pytest
 from headland.engine import calibration, pipeline
 from headland.engine import estimate as estimate_module
 from headland.engine.calibration import Machine, Run, job_kind, learn, learn_download, this_machine
+from headland.engine.dip import held_out
 from headland.engine.dip.educated import FIT_SCALE, FitSettings
 from headland.engine.estimate import Estimate, estimate
 from headland.engine.job import Device, Job, Method, Preset, Sensor
@@ -104,6 +105,32 @@ def test_the_published_method_takes_hours() -> None:
     # Without Deep Image Prior its preset means nothing.
     anchors = [cost(method=Method.ANCHOR, preset=preset).seconds for preset in (Preset.FAST, Preset.REFERENCE)]
     assert anchors[0] == anchors[1]
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("side_px", [40, 100, 224, 300, 4096])
+def test_the_estimate_knows_how_many_pixels_are_held_out(side_px: int, scale: int) -> None:
+    known = (estimate_module.HELD_OUT_PATCH_PX, estimate_module.HELD_OUT_SHARE, estimate_module.HELD_OUT_PATCHES)
+    assert known == (held_out.PATCH_PX, held_out.SHARE_OF_EXTENT, held_out.MOST_PATCHES)
+    assert estimate_module.FEWEST_COPY_PX == held_out.FEWEST_COPY_PX
+    copy_px = (min(side_px, held_out.PATCH_PX) // scale) ** 2
+    patches = held_out.patch_count(side_px, side_px, scale)
+    assert estimate_module.held_out_px(side_px, side_px, scale) == patches * copy_px
+
+
+def test_an_extent_too_small_to_hold_out_pixels_costs_nothing_for_it() -> None:
+    assert estimate_module.held_out_px(31, 4096, 4) == 0
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("bands", [1, 3, 4, 12])
+@pytest.mark.parametrize("side_px", [184, 224, 512, 1024, 4096])
+def test_asking_held_out_pixels_takes_less_than_a_tenth_of_deep_image_prior(
+    side_px: int, bands: int, scale: int
+) -> None:
+    dip_s = estimate_module._dip_seconds_a_pixel(make_job(bands=bands), scale)
+    both_s = dip_s + bands * estimate_module._ANCHOR[scale]
+    assert estimate_module.held_out_px(side_px, side_px, scale) * both_s < 0.1 * side_px**2 * dip_s
 
 
 def test_the_estimate_knows_the_settings_of_the_pipeline() -> None:

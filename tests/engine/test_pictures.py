@@ -35,6 +35,8 @@ from headland.engine.scene import Scene, Tile
 from headland.tests.engine.test_pipeline import farmland
 from headland.tests.support.tiles import plan_small_tiles
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 PLAIN_JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
 JOB = replace(PLAIN_JOB, keeps_dip=True)
 CONFIDENCE_JOB = replace(PLAIN_JOB, maps_confidence=True)

@@ -18,6 +18,8 @@ from headland.engine.preview import Preview
 from headland.engine.progress import BadInput, Cancelled
 from headland.tests.support.tiles import plan_small_tiles
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 ANCHOR_JOB = Job(Method.ANCHOR, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
 
 
@@ -265,6 +267,7 @@ def test_progress_only_rises_and_names_its_phases() -> None:
     assert fractions[-1] <= 1.0
     assert [phase for phase, _ in itertools.groupby(told, lambda event: event[0].split(",")[0])] == [
         "Measuring the input",
+        "Asking held-out pixels",
         "Fitting the blur",
         "Removing the pixels",
         "Restoring borders",

@@ -21,6 +21,8 @@ from headland.engine.preview import INTERVAL_S, LARGEST_SIDE_PX, Preview
 from headland.engine.progress import Cancelled
 from headland.tests.support.tiles import plan_small_tiles
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.SENTINEL_2, ("B04", "B03", "B02"))
 
 

@@ -13,6 +13,8 @@ from headland.engine import pipeline
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.tests.support.tiles import plan_small_tiles
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 SCENE = Path(__file__).resolve().parents[1] / "data" / "s2_farmland_virginia.tif"
 BANDS = ("B02", "B03", "B04")
 SCALE = 4

@@ -17,6 +17,8 @@ from headland.engine.dip.reference import ReferenceSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.tests.support.tiles import plan_small_tiles
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.SENTINEL_2, ("B04", "B03", "B02"))
 CORE_PX = 40
 SIZE_PX = 2 * CORE_PX

@@ -20,6 +20,8 @@ from headland.engine.tiling import ALIGNMENT_PX, LARGEST_CORE_PX
 from headland.tests.engine.test_pipeline import ShortOfMemory, farmland
 from headland.tests.support.tiles import plan_small_tiles
 
+pytestmark = pytest.mark.usefixtures("unquestioned_dip")
+
 CORE_PX = 24
 TILES = 6
 SIZE_PX = (40, 56)

@@ -134,6 +134,7 @@ def main() -> None:
             "seconds": {"pretending": 0.1},
             "doubts": ["speckled", "of another Headland"] if behaviour == "obedient" else [],
             **({"uncertain_share": 0.034, "uncertain_from": [40.0] * 9} if maps_confidence(folder) else {}),
+            **({"held_out": {"dip": 9.0, "anchor": 4.0, "gain_db": -3.0, "chosen": "anchor"}} if stopped else {}),
             **stopped,
             **borders,
         },

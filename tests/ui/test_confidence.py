@@ -67,7 +67,13 @@ def test_a_layer_that_is_no_picture_of_land_is_doubted_in_words(
     Person(qtbot).click(dock.run_box.finish_button)
     qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
     text = dock.result_panel.label.text()
-    assert text.endswith("The layer is as grainy as a radar image; Headland was made for optical ones.")
+    assert "The layer is as grainy as a radar image; Headland was made for optical ones." in text
+    assert "Deep Image Prior was worse here than sharpening without a network, which took its place" in text
+
+
+def test_work_that_the_graphics_card_had_no_memory_for_is_told_of() -> None:
+    (sentence,) = doubts_in_words({"left_graphics_card": True, "doubts": []})
+    assert "the processor did the work" in sentence
 
 
 @pytest.mark.parametrize("doubt", list(Doubt))
