@@ -67,6 +67,8 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     describe_source = _web_raster if is_web_layer(layer) else _file_raster
     raster = describe_source(layer, request, transform_context)
     pixel_size_m = _pixel_size_m(layer.crs(), raster.grid, raster.window, transform_context)
+    python, missing = _found_engine()
+    job = _job(request, raster, pixel_size_m, has_engine=python is not None)
     _check_model(request)
     if request.is_cloud_optimised and not can_cloud_optimise():
         raise CannotEnhance(
@@ -76,8 +78,8 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         )
     output = choose_output(request.output, raster.files)
     report = choose_report(request.report, output, raster.files)
-    python = _engine_python(request.method)
-    job = _job(request, raster, pixel_size_m, has_engine=python is not None)
+    if missing is not None and request.method not in METHODS_WITHOUT_ENGINE:
+        raise EngineMissing(str(missing), missing.reason) from missing
     plan = EnhancePlan(
         source=raster.source,
         source_layer_id=layer.id(),
@@ -105,14 +107,12 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     return plan
 
 
-def _engine_python(method: Method) -> Optional[Path]:
-    """Return what runs the worker; None if there is no engine and the method does without."""
+def _found_engine() -> tuple[Optional[Path], Optional[EnvironmentMissing]]:
+    """Return what runs the worker, or what is wrong with the engine."""
     try:
-        return engine_python()
+        return engine_python(), None
     except EnvironmentMissing as error:
-        if method in METHODS_WITHOUT_ENGINE:
-            return None
-        raise EngineMissing(str(error), error.reason) from error
+        return None, error
 
 
 def _maps_confidence(request: EnhanceRequest) -> bool:

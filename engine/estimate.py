@@ -46,9 +46,9 @@ _OPEN_DECRAPPIFY_S = 0.25
 # Reading the layer and writing the GeoTIFF with its overviews, a high-res pixel of a band, in QGIS's process.
 _READ_AND_WRITE_S = 0.1e-6
 # With numpy in QGIS's process, a low-res pixel of a band: the two methods, and the comparison with the input.
-_NUMPY_ANCHOR = {2: 2.3e-6, 4: 8.4e-6}
-_NUMPY_BICUBIC = {2: 0.1e-6, 4: 0.3e-6}
-_NUMPY_COMPARED = {2: 0.6e-6, 4: 1.2e-6}
+_NUMPY_ANCHOR = {2: 2.7e-6, 4: 9.0e-6}
+_NUMPY_BICUBIC = {2: 0.1e-6, 4: 0.2e-6}
+_NUMPY_COMPARED = {2: 0.55e-6, 4: 0.9e-6}
 _NUMPY_JOB_S = 0.1
 # Of a low-res pixel of a band: how far off it may be, by docs/confidence.md a sixth of the chain's.
 _CONFIDENCE = {2: 2.2e-6, 4: 6.0e-6}
@@ -66,7 +66,7 @@ _DECRAPPIFY_BYTES = {2: 2800.0, 4: 13_200.0}
 _DECRAPPIFY_BYTES_A_BAND = {2: 180.0, 4: 600.0}
 _REFERENCE_BYTES = {2: 40_000.0, 4: 164_000.0}
 # In QGIS's process, beside what that takes itself.
-_NUMPY_BYTES = 30e6
+_NUMPY_BYTES = 10e6
 _NUMPY_BYTES_A_BAND = {2: 170.0, 4: 680.0}
 _REFERENCE_BYTES_A_BAND = {2: 100.0, 4: 400.0}
 

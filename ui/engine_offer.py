@@ -8,6 +8,7 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QVBoxLayout, QWidget
 
 from ..bridge.words import tr
+from ..engine.environment import location
 from .set_up_button import SetUpButton
 from .wrapping_label import WrappingLabel
 
@@ -18,12 +19,6 @@ class EngineOffer(QWidget):
     def __init__(self, icon: QIcon, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)
         self.label = WrappingLabel()
-        self.label.setText(
-            tr(
-                "Headland’s engine is not set up. “Anchor” and “Bicubic” work without it. Recommended: the engine, "
-                "downloaded once, brings the methods that draw field borders sharper."
-            )
-        )
         self.button = SetUpButton(icon)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -40,4 +35,12 @@ class EngineOffer(QWidget):
     def refresh(self) -> None:
         """Be there if the engine is missing, and only then."""
         self.button.refresh()
-        self.setVisible(not self.button.isHidden())
+        # To whom it was never set up, where it would be is of no use.
+        problem = self.button.problem if location().exists() else tr("Headland’s engine is not set up")
+        self.label.setText(
+            tr(
+                "{problem}. “Anchor” and “Bicubic” work without it. Recommended: the engine, downloaded once, brings "
+                "the methods that draw field borders sharper."
+            ).format(problem=problem)
+        )
+        self.setVisible(bool(self.button.problem))

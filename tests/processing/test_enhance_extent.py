@@ -74,7 +74,7 @@ def test_the_parameters_are_those_of_the_documentation(algorithm: QgsProcessingA
     assert list(parameters) == f"{what} {how} COG MAP_CONFIDENCE KEEP_DIP TRACE_BORDERS OUTPUT REPORT".split()
     choices = {name: parameters[name].options() for name in ("METHOD", "SCALE", "PRESET", "SENSOR", "DEVICE")}
     assert choices == {
-        "METHOD": ["chain", "dip", "decrappify", "anchor"],
+        "METHOD": ["chain", "dip", "decrappify", "anchor", "bicubic"],
         "SCALE": ["2", "4"],
         "PRESET": ["fast", "balanced", "reference"],
         "SENSOR": ["auto", "sentinel-2", "landsat", "custom"],
@@ -107,6 +107,18 @@ def test_the_real_worker_enhances_an_extent_of_the_real_scene(scene: Path, folde
     assert (dataset.RasterXSize, dataset.RasterYSize, dataset.RasterCount) == (96, 80, 2)
     assert dataset.GetRasterBand(1).GetDescription() == "B08"
     assert json.loads(Path(outcome["REPORT"]).read_text(encoding="utf-8"))["consistency"]["shift_px"] < 0.05
+
+
+@pytest.mark.parametrize("method", ["anchor", "bicubic"])
+def test_without_an_engine_qgis_itself_does_what_needs_none(
+    make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str
+) -> None:
+    monkeypatch.setenv("HEADLAND_ENGINE", str(tmp_path / "none"))
+    results = run(INPUT=make_layer(bands=2), METHOD=method, SCALE="2", OUTPUT=str(tmp_path / "out.tif"))
+    report = json.loads(Path(results["REPORT"]).read_text(encoding="utf-8"))
+    assert (report["engine"], report["method"]) == ("numpy, inside QGIS", method)
+    assert gdal.Open(results["OUTPUT"]).GetMetadataItem("HEADLAND_ENGINE") == "numpy, inside QGIS"
+    assert gdal.Open(results["OUTPUT"]).ReadAsArray().shape == (2, 64, 80)
 
 
 def test_only_the_input_is_needed(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:
@@ -403,7 +415,7 @@ class TestBadInput:
 
     def test_a_word_that_is_no_choice(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
         text = refusal(algorithm, INPUT=make_layer(), METHOD="magic")
-        assert text == "METHOD is “magic”; choose one of chain, dip, decrappify, anchor."
+        assert text == "METHOD is “magic”; choose one of chain, dip, decrappify, anchor, bicubic."
         assert refusal(algorithm, INPUT=make_layer(), SCALE=3) == "SCALE is “3”; choose one of 2, 4."
 
     def test_a_seed_out_of_range(self, algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:

@@ -19,6 +19,7 @@ from headland.engine import environment
 from headland.engine.job import Method
 from headland.tests.support.engines import make_fake_engine
 from headland.tests.support.person import Person
+from headland.tests.support.rasters import fields
 from headland.tests.support.window import Window
 from headland.tests.ui.conftest import AddLayer
 from headland.ui.dock_widget import EnhanceDock
@@ -79,10 +80,10 @@ def test_the_result_says_that_qgis_itself_made_it_and_how_closely_it_agrees(
     assert items["HEADLAND_METHOD"] == "anchor"
     assert items["HEADLAND_VERSIONS"].endswith(f"numpy {np.__version__}")
     assert any("Engine: numpy, inside QGIS" in line for line in result.metadata().history())
-    report = json.loads(Path(result.source()).with_suffix(".json").read_text(encoding="utf-8"))
+    report = json.loads(Path(result.source()).with_suffix(".report.json").read_text(encoding="utf-8"))
     assert report["engine"] == "numpy, inside QGIS"
     assert max(report["consistency"]["rmse_over_noise"]) < 1.2
-    assert "Agrees with the source" in dock.result_panel.summary_label.text()
+    assert "Agrees with the source" in dock.result_panel.label.text()
 
 
 def test_the_dock_says_what_works_and_offers_the_rest(dock: EnhanceDock, add_layer: AddLayer, qtbot: QtBot) -> None:
@@ -169,11 +170,13 @@ def test_bicubic_says_that_it_sharpens_nothing(dock: EnhanceDock, add_layer: Add
     qtbot.waitUntil(dock.enhance_button.isEnabled)
     Person(qtbot).choose(dock.method_box, BICUBIC)
     enhance(dock, qtbot)
-    assert "Softer than the source" in dock.result_panel.summary_label.text()
+    assert "Softer than the source" in dock.result_panel.label.text()
 
 
 def test_holes_stay_holes(dock: EnhanceDock, add_layer: AddLayer, project: QgsProject, qtbot: QtBot) -> None:
-    layer = add_layer(bands=1, nodata=0, holes=True)
+    values = fields(1, 48, 64)
+    values[:, 10:20, 30:50] = 0
+    layer = add_layer(values, nodata=0)
     enhance(dock, qtbot)
     (result,) = (other for other in project.mapLayers().values() if "enhanced" in other.name())
     expected = gdal.Open(layer.source()).ReadAsArray() == 0
