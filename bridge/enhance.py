@@ -1,4 +1,4 @@
-"""Carries out a plan: read the window, run the worker, write the GeoTIFF and the report. Any thread."""
+"""Carries out a plan: read the window, have it enhanced, write the GeoTIFF and the report. Any thread."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..engine.array_file import open_array
 from ..engine.border_file import read_borders
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.events import Event, Finished, Preview, Progress, Started
+from ..engine.in_numpy.run import run_in_numpy
 from ..engine.job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
 from .border_sink import BorderDescription, StagedBorders
 from .doubts import anchor_stands_in
@@ -134,9 +135,10 @@ class _Run:
             raise EnhanceCancelled
         self._on_progress(phase, fraction)
 
-    def start_engine(self) -> None:
-        """Say that the worker is being started."""
-        self.tell(tr("Starting the engine"), READ_UNTIL)
+    def start_engine(self, *, is_in_qgis: bool) -> None:
+        """Say that the worker is being started, if one is."""
+        if not is_in_qgis:
+            self.tell(tr("Starting the engine"), READ_UNTIL)
         self._engine_began = time.monotonic()
 
     def on_event(self, event: Event) -> None:
@@ -262,7 +264,7 @@ def _work(
     is_to_finish: Callable[[], bool],
     on_preview: Callable[[Path], None],
 ) -> Finished:
-    """Run the worker."""
+    """Have the job done: by the worker, or where there is no engine by this very thread."""
 
     def on_event(event: Event) -> None:
         if isinstance(event, Preview):
@@ -270,8 +272,10 @@ def _work(
         else:
             run.on_event(event)
 
-    run.start_engine()
+    run.start_engine(is_in_qgis=plan.is_in_qgis)
     with run.timed("engine"):
+        if plan.engine_python is None:
+            return run_in_numpy(folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
         return run_worker(plan.engine_python, folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
 
 
@@ -340,7 +344,7 @@ def _circumstances(plan: EnhancePlan, run: _Run) -> str:
     job, window = plan.job, plan.window
     facts = {
         "Headland": headland_version(),
-        "engine": plan.engine_python,
+        "engine": plan.engine_python or plan.engine,
         "device": "not known yet" if run.started is None else run.started.device,
         "versions": "not known yet" if run.started is None else run.started.versions,
         "job": f"{job.method.value}, {job.preset.value}, x{job.scale}, seed {job.seed}",

@@ -7,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-from ..engine.calibration import DEVICES, Run, job_kind, learn, learn_download, this_machine
+from ..engine.calibration import DEVICES, NUMPY, Run, job_kind, learn, learn_download, this_machine
 from ..engine.estimate import estimate
 from ..engine.events import Started
 from ..engine.job import Device
@@ -42,7 +42,7 @@ class PlanEstimate:
         memory_bytes: the worker's at its peak.
         free_bytes: what the machine has for it now; None where it does not say.
         disk_bytes: temporary files and the result together.
-        device: "cpu", "cuda" or "mps".
+        device: "cpu", "cuda" or "mps"; "numpy" where QGIS itself computes.
     """
 
     seconds: float
@@ -77,7 +77,7 @@ def disk_needs(plan: EnhancePlan) -> DiskNeeds:
 def estimate_plan(plan: EnhancePlan) -> PlanEstimate:
     """Return what ``plan`` will cost on this machine, as far as that is known."""
     machine, window = this_machine(), plan.window
-    expected = estimate(plan.job, window.height_px, window.width_px, machine)
+    expected = estimate(plan.job, window.height_px, window.width_px, machine, is_in_qgis=plan.is_in_qgis)
     download_s = 0.0
     if isinstance(plan.source, WebSource):
         download_s = machine.download_s(plan.source.server, window.height_px * window.width_px)
@@ -98,11 +98,15 @@ def learn_from(plan: EnhancePlan, started: Started, start_s: float, work_s: floa
         started: what the worker said of itself.
         start_s, work_s: until it said so, and from then to its result.
     """
-    machine = this_machine()
+    machine, window = this_machine(), plan.window
+    if plan.is_in_qgis:
+        expected = estimate(plan.job, window.height_px, window.width_px, machine, is_in_qgis=True)
+        learn(Run(job_kind(plan.job, NUMPY), NUMPY, False, None, work_s, expected.work_s))
+        return
     said = started.device.partition(",")[0]
     device = said if said in DEVICES else machine.device_for(plan.job.device)
     job = replace(plan.job, device=Device(device))
-    expected = estimate(job, plan.window.height_px, plan.window.width_px, machine)
+    expected = estimate(job, window.height_px, window.width_px, machine)
     is_free = plan.job.device is Device.AUTO
     learn(Run(job_kind(job, device), device, is_free, start_s, work_s, expected.work_s))
 
@@ -120,7 +124,12 @@ def in_words(expected: PlanEstimate) -> str:
         memory = tr("{memory} (only {free} free: it will go on in smaller tiles)").format(
             memory=memory, free=_size(expected.free_bytes)
         )
-    devices = {"cpu": tr("on~the~processor"), "cuda": tr("on~the~graphics~card"), "mps": tr("on~Apple~graphics")}
+    devices = {
+        "cpu": tr("on~the~processor"),
+        "cuda": tr("on~the~graphics~card"),
+        "mps": tr("on~Apple~graphics"),
+        NUMPY: tr("in~QGIS~itself"),
+    }
     parts = (_duration(expected.seconds), memory, tr("{} on~disk").format(_size(expected.disk_bytes)))
     # A line does not break between a number and its unit.
     return " · ".join((*parts, devices[expected.device])).replace("~", NO_BREAK_SPACE)

@@ -44,7 +44,7 @@ class EnhancePlan:
         metadata: the raster's own, by domain.
         pixel_size_m: ground size (x, y) of an input pixel in metres, or None where it is unknown.
         job: what the worker is asked to do.
-        engine_python: what runs the worker.
+        engine_python: what runs the worker; None where there is no engine and QGIS itself computes.
         output: where the GeoTIFF goes.
         report: where the JSON report goes.
         dip_output: where the GeoTIFF of Deep Image Prior's own picture goes; None if it is not kept.
@@ -66,7 +66,7 @@ class EnhancePlan:
     metadata: Metadata
     pixel_size_m: Optional[tuple[float, float]]
     job: Job
-    engine_python: Path
+    engine_python: Optional[Path]
     output: Path
     report: Path
     dip_output: Optional[Path] = None
@@ -82,6 +82,16 @@ class EnhancePlan:
     def output_grid(self) -> Grid:
         """Where the result's pixels lie."""
         return self.grid.part(self.window).refined(self.job.scale)
+
+    @property
+    def is_in_qgis(self) -> bool:
+        """Whether QGIS itself computes, for want of an engine."""
+        return self.engine_python is None
+
+    @property
+    def engine(self) -> str:
+        """What computes, for what the result says of itself."""
+        return "numpy, inside QGIS" if self.is_in_qgis else "torch, in a process of its own"
 
     @property
     def title(self) -> str:

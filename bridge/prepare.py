@@ -21,7 +21,7 @@ from qgis.core import (
 
 from ..engine.environment import EnvironmentMissing, engine_python
 from ..engine.grid import Grid, Window
-from ..engine.job import Job, JobError, Method, Sensor, can_map_confidence
+from ..engine.job import METHODS_WITHOUT_ENGINE, Device, Job, JobError, Method, Sensor, can_map_confidence
 from ..engine.model_file import CardError, fitting_card, model_file
 from ..engine.tile_store import tile_folder
 from .cloud_optimised import can_cloud_optimise
@@ -67,7 +67,8 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     describe_source = _web_raster if is_web_layer(layer) else _file_raster
     raster = describe_source(layer, request, transform_context)
     pixel_size_m = _pixel_size_m(layer.crs(), raster.grid, raster.window, transform_context)
-    job = _job(request, raster, pixel_size_m)
+    python, missing = _found_engine()
+    job = _job(request, raster, pixel_size_m, has_engine=python is not None)
     _check_model(request)
     if request.is_cloud_optimised and not can_cloud_optimise():
         raise CannotEnhance(
@@ -77,10 +78,8 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         )
     output = choose_output(request.output, raster.files)
     report = choose_report(request.report, output, raster.files)
-    try:
-        python = engine_python()
-    except EnvironmentMissing as error:
-        raise EngineMissing(str(error), error.reason) from error
+    if missing is not None and request.method not in METHODS_WITHOUT_ENGINE:
+        raise EngineMissing(str(missing), missing.reason) from missing
     plan = EnhancePlan(
         source=raster.source,
         source_layer_id=layer.id(),
@@ -96,11 +95,11 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         report=report,
         dip_output=choose_extra(output, DIP_ENDING) if job.keeps_dip else None,
         confidence=choose_extra(output, CONFIDENCE_ENDING) if job.maps_confidence else None,
-        borders=choose_extra(output, BORDERS_ENDING) if request.traces_borders else None,
+        borders=choose_extra(output, BORDERS_ENDING) if job.traces_borders else None,
         is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None
         and reaches_beyond(bounds_of(request.extent, layer, transform_context), layer, raster.grid),
-        cautions=_cautions(raster, request),
+        cautions=_cautions(raster, request, job),
         has_layer_overrides=raster.has_layer_overrides,
         source_files=source_files(raster.files),
     )
@@ -108,12 +107,20 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     return plan
 
 
+def _found_engine() -> tuple[Optional[Path], Optional[EnvironmentMissing]]:
+    """Return what runs the worker, or what is wrong with the engine."""
+    try:
+        return engine_python(), None
+    except EnvironmentMissing as error:
+        return None, error
+
+
 def _maps_confidence(request: EnhanceRequest) -> bool:
     has_own_model = request.model is not None
     return request.maps_confidence and can_map_confidence(request.method, request.preset, has_own_model=has_own_model)
 
 
-def _cautions(raster: _Raster, request: EnhanceRequest) -> tuple[str, ...]:
+def _cautions(raster: _Raster, request: EnhanceRequest, job: Job) -> tuple[str, ...]:
     cautions = (
         (
             raster.is_enhanced,
@@ -122,12 +129,16 @@ def _cautions(raster: _Raster, request: EnhanceRequest) -> tuple[str, ...]:
             ),
         ),
         (
-            request.maps_confidence and not _maps_confidence(request),
+            request.maps_confidence and not job.maps_confidence,
             tr("No errors are mapped: they are known of DIP and of the chain, with the shipped networks only."),
         ),
         (
             request.keeps_dip and request.method is not Method.CHAIN,
             tr("Only “DIP, then Decrappify” has a picture of DIP alone to keep."),
+        ),
+        (
+            request.traces_borders and not job.traces_borders,
+            tr("No field borders are traced: that needs the engine, which is not set up."),
         ),
     )
     return tuple(sentence for is_so, sentence in cautions if is_so)
@@ -278,7 +289,9 @@ def _check_size(name: str, window: Window, is_whole_layer: bool) -> None:
         raise CannotEnhance(sentence.format(name=name, size=size, least=least))
 
 
-def _job(request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[float, float]]) -> Job:
+def _job(
+    request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[float, float]], *, has_engine: bool
+) -> Job:
     # What a server shows in pixels of 10 m need not be of a sensor with such pixels.
     is_sensor_unknown = request.sensor is Sensor.AUTO and isinstance(raster.source, WebSource)
     try:
@@ -286,7 +299,8 @@ def _job(request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[
             method=request.method,
             scale=request.scale,
             preset=request.preset,
-            device=request.device,
+            # QGIS itself has no other.
+            device=request.device if has_engine else Device.CPU,
             seed=request.seed,
             sensor=request.sensor,
             band_names=tuple(band.name for band in raster.bands),
@@ -295,7 +309,7 @@ def _job(request: EnhanceRequest, raster: _Raster, pixel_size_m: Optional[tuple[
             model=str(request.model.absolute()) if request.model else None,
             cache_folder=str(tile_folder()),
             cache_limit_bytes=cache_limit_bytes(),
-            traces_borders=request.traces_borders,
+            traces_borders=request.traces_borders and has_engine,
             maps_confidence=request.maps_confidence and _maps_confidence(request),
             keeps_dip=request.keeps_dip and request.method is Method.CHAIN,
         )

@@ -60,6 +60,7 @@ def compose_report(
         "sensor": job.sensor.value,
         "mtf_at_nyquist": job.mtf_at_nyquist,
         "seed": job.seed,
+        "engine": plan.engine,
         "device": started.device if started else job.device.value,
         "versions": {
             "headland": headland_version(),

@@ -9,15 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .anchor_settings import FIRST_WEIGHT, ROUNDS, TV_STEP_SIZE, TV_STEPS, WEIGHT_DECAY
 from .forward_model import ForwardModel
 from .progress import OnStep, go_on
-
-ROUNDS = 12
-FIRST_WEIGHT = 0.08
-WEIGHT_DECAY = 0.85
-TV_STEPS = 3
-# Chambolle's dual step converges for steps up to 1/8; 1/4 works in practice (his remark, 2004) and is faster.
-TV_STEP_SIZE = 0.248
 
 
 def anchor(low_res: Tensor, forward_model: ForwardModel, damping: float | Tensor, on_step: OnStep = go_on) -> Tensor:

@@ -45,6 +45,8 @@ MOST_CORES = 16
 # Cores of that machine that a graphics card is worth. Assumed, for want of one: its first run says it better.
 CARDS_WORTH = {"cuda": 40.0, "mps": 12.0}
 DEVICES = ("cpu", *CARDS_WORTH)
+# Where there is no engine, and QGIS itself computes with numpy.
+NUMPY = "numpy"
 
 # A run's ratio, real to estimated, is believed within these.
 SMALLEST_RATIO, LARGEST_RATIO = 0.05, 20.0
@@ -111,18 +113,24 @@ class Machine:
 
     def after(self, run: Run) -> Machine:
         """Return what is known once ``run`` has finished."""
-        start_s = min(run.start_s, LONGEST_START_S)
-        is_first = not self.ratios
+        start_s = self._start_s_after(run)
         ratio = min(max(run.work_s / run.estimated_work_s, SMALLEST_RATIO), LARGEST_RATIO)
         # Of a short run most is what does not grow with the job.
         weight = run.work_s / (run.work_s + SHORT_RUN_S) * (LATER_WEIGHT if run.kind in self.ratios else 1.0)
         known = self.ratio(run.kind)
         return replace(
             self,
-            start_s=start_s if is_first else self.start_s + LATER_WEIGHT * (start_s - self.start_s),
+            start_s=start_s,
             automatic_device=run.device if run.was_free_to_choose else self.automatic_device,
             ratios={**self.ratios, run.kind: known * (ratio / known) ** weight},
         )
+
+    def _start_s_after(self, run: Run) -> float:
+        if run.start_s is None:
+            return self.start_s
+        start_s = min(run.start_s, LONGEST_START_S)
+        is_first = all(kind.endswith(NUMPY) for kind in self.ratios)
+        return start_s if is_first else self.start_s + LATER_WEIGHT * (start_s - self.start_s)
 
 
 @dataclass(frozen=True)
@@ -133,14 +141,15 @@ class Run:
         kind: its :func:`job_kind`, with the device that it really ran on.
         device: that device.
         was_free_to_choose: whether the worker chose it.
-        start_s, work_s: until the worker had its libraries, and from then to its result.
+        start_s: until the worker had its libraries; None where QGIS itself computed.
+        work_s: from then to its result.
         estimated_work_s: ``Estimate.work_s`` for that device.
     """
 
     kind: str
     device: str
     was_free_to_choose: bool
-    start_s: float
+    start_s: Optional[float]
     work_s: float
     estimated_work_s: float
 

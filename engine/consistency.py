@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Optional
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,8 @@ class ConsistencyFigures:
 
     rmse: tuple[float, ...]
     rmse_over_noise: tuple[float, ...]
-    spectral_angle_deg: float | None
-    shift_px: float | None
+    spectral_angle_deg: Optional[float]
+    shift_px: Optional[float]
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,9 @@ class Compared:
     """Some bands of one tile's core; all are (band, row, column), in digital numbers."""
 
     bands: slice
-    degraded: Tensor
-    low_res: Tensor
-    valid: Tensor
+    degraded: NDArray[Any]
+    low_res: NDArray[Any]
+    valid: NDArray[np.bool_]
 
 
 class ConsistencyMeter:
@@ -51,7 +50,7 @@ class ConsistencyMeter:
         self._structure = np.zeros((2, 2))
         self._moment = np.zeros(2)
 
-    def add(self, groups: Iterable[Compared], everywhere: Tensor) -> None:
+    def add(self, groups: Iterable[Compared], everywhere: NDArray[np.bool_]) -> None:
         """Take one tile's core into account.
 
         Args:
@@ -60,15 +59,16 @@ class ConsistencyMeter:
         """
         spectra = _Spectra()
         for group in groups:
-            difference = ((group.degraded - group.low_res) * group.valid).double().cpu().numpy()
+            degraded, low_res = group.degraded.astype(np.float64), group.low_res.astype(np.float64)
+            difference = (degraded - low_res) * group.valid
             self._squares[group.bands] += np.square(difference).sum(axis=(1, 2))
-            self._counts[group.bands] += group.valid.sum(dim=(1, 2)).double().cpu().numpy()
-            spectra.add(group.degraded.double()[:, everywhere], group.low_res.double()[:, everywhere])
-            self._add_displacement(difference, group.low_res.double().cpu().numpy(), everywhere.cpu().numpy())
+            self._counts[group.bands] += group.valid.sum(axis=(1, 2))
+            spectra.add(degraded[:, everywhere], low_res[:, everywhere])
+            self._add_displacement(difference, low_res, everywhere)
         if len(self._counts) > 1:
             angles = spectra.angles()
             self._angle_sum += float(angles.sum())
-            self._angle_count += angles.numel()
+            self._angle_count += angles.size
 
     def _add_displacement(
         self, difference: NDArray[np.float64], low_res: NDArray[np.float64], everywhere: NDArray[np.bool_]
@@ -103,18 +103,20 @@ class _Spectra:
     """
 
     def __init__(self) -> None:
-        self._a = self._b = self._unlike = self._longer = torch.zeros(1, dtype=torch.float64)
+        self._a = self._b = self._unlike = self._longer = np.zeros(1)
 
-    def add(self, a: Tensor, b: Tensor) -> None:
+    def add(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
         difference = a - b
-        self._a = self._a + a.square().sum(dim=0)
-        self._b = self._b + b.square().sum(dim=0)
-        self._unlike = self._unlike + difference.square().sum(dim=0)
-        self._longer = self._longer + (difference * (a + b)).sum(dim=0)
+        self._a = self._a + np.square(a).sum(axis=0)
+        self._b = self._b + np.square(b).sum(axis=0)
+        self._unlike = self._unlike + np.square(difference).sum(axis=0)
+        self._longer = self._longer + (difference * (a + b)).sum(axis=0)
 
-    def angles(self) -> Tensor:
+    def angles(self) -> NDArray[np.float64]:
         """Return the angles in radians, but for where a spectrum is black."""
-        lengths = self._a.sqrt() * self._b.sqrt()
-        longer = self._longer / (self._a.sqrt() + self._b.sqrt())
-        squared_sine = (self._unlike - longer.square()) / (4.0 * lengths)
-        return 2.0 * squared_sine[lengths > 0].clamp(0.0, 1.0).sqrt().asin()
+        lengths = np.sqrt(self._a) * np.sqrt(self._b)
+        lit = lengths > 0
+        lengths, sums = lengths[lit], (np.sqrt(self._a) + np.sqrt(self._b))[lit]
+        squared_sine = (self._unlike[lit] - np.square(self._longer[lit] / sums)) / (4.0 * lengths)
+        angles: NDArray[np.float64] = 2.0 * np.arcsin(np.sqrt(squared_sine.clip(0.0, 1.0)))
+        return angles

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from .bands import TRIPLE, band_groups
-from .calibration import Machine, job_kind
+from .calibration import NUMPY, Machine, job_kind
 from .job import Job, Method, Preset
 from .model_file import CardError, fitting_card, model_file
 from .sensors import is_known
@@ -49,6 +49,11 @@ _JOB_S = 1.35
 _OPEN_DECRAPPIFY_S = 0.25
 # Reading the layer and writing the GeoTIFF with its overviews, a high-res pixel of a band, in QGIS's process.
 _READ_AND_WRITE_S = 0.1e-6
+# With numpy in QGIS's process, a low-res pixel of a band: the two methods, and the comparison with the input.
+_NUMPY_ANCHOR = {2: 2.7e-6, 4: 9.0e-6}
+_NUMPY_BICUBIC = {2: 0.1e-6, 4: 0.2e-6}
+_NUMPY_COMPARED = {2: 0.55e-6, 4: 0.9e-6}
+_NUMPY_JOB_S = 0.1
 # Of a low-res pixel of a band: how far off it may be, by docs/confidence.md a sixth of the chain's.
 _CONFIDENCE = {2: 2.2e-6, 4: 6.0e-6}
 
@@ -64,6 +69,9 @@ _DIP_BYTES_A_BAND = {2: 150.0, 4: 500.0}
 _DECRAPPIFY_BYTES = {2: 2800.0, 4: 13_200.0}
 _DECRAPPIFY_BYTES_A_BAND = {2: 180.0, 4: 600.0}
 _REFERENCE_BYTES = {2: 40_000.0, 4: 164_000.0}
+# In QGIS's process, beside what that takes itself.
+_NUMPY_BYTES = 10e6
+_NUMPY_BYTES_A_BAND = {2: 170.0, 4: 680.0}
 _REFERENCE_BYTES_A_BAND = {2: 100.0, 4: 400.0}
 
 
@@ -76,8 +84,8 @@ class Estimate:
         work_s: from then until the worker has its result, by the constants and this machine's speed alone.
         read_and_write_s: QGIS's own part.
         ratio: how many times as long the worker's part took in earlier runs of this kind.
-        memory_bytes: the worker's, at its peak, while the tiles are as large as they are planned.
-        device: "cpu", "cuda" or "mps".
+        memory_bytes: at the peak, the worker's, or what QGIS takes in addition, while tiles are as large as planned.
+        device: "cpu", "cuda" or "mps"; "numpy" where QGIS itself computes.
     """
 
     start_s: float
@@ -93,8 +101,14 @@ class Estimate:
         return self.start_s + self.work_s * self.ratio + self.read_and_write_s
 
 
-def estimate(job: Job, rows_px: int, columns_px: int, machine: Machine) -> Estimate:
-    """Return what ``job`` will cost for an extent of so many low-res pixels on ``machine``."""
+def estimate(job: Job, rows_px: int, columns_px: int, machine: Machine, *, is_in_qgis: bool = False) -> Estimate:
+    """Return what ``job`` will cost for an extent of so many low-res pixels on ``machine``.
+
+    Args:
+        is_in_qgis: whether there is no engine and QGIS itself computes.
+    """
+    if is_in_qgis:
+        return _estimate_in_qgis(job, rows_px, columns_px, machine)
     device = machine.device_for(job.device)
     tiles = _Tiles.of(job, rows_px, columns_px)
     on_device_s, on_processor_s, alone_s = _core_seconds(job, tiles, rows_px, columns_px)
@@ -102,17 +116,31 @@ def estimate(job: Job, rows_px: int, columns_px: int, machine: Machine) -> Estim
     return Estimate(
         start_s=machine.start_s,
         work_s=work_s + alone_s / machine.speed,
-        read_and_write_s=_pictures(job)
-        * rows_px
-        * columns_px
-        * _bands(job)
-        * job.scale**2
-        * _READ_AND_WRITE_S
-        / machine.speed,
+        read_and_write_s=_read_and_write_s(job, rows_px, columns_px) / machine.speed,
         ratio=machine.ratio(job_kind(job, device)),
         memory_bytes=_memory_bytes(job, tiles),
         device=device,
     )
+
+
+def _estimate_in_qgis(job: Job, rows_px: int, columns_px: int, machine: Machine) -> Estimate:
+    tiles, scale, bands = _Tiles.of(job, rows_px, columns_px), job.scale, _bands(job)
+    method = _NUMPY_ANCHOR[scale] if job.method is Method.ANCHOR else _NUMPY_BICUBIC[scale]
+    work_s = tiles.total_px * bands * (method + _NUMPY_COMPARED[scale] + _BLEND[scale])
+    work_s += rows_px * columns_px * bands * _MEASURE + _NUMPY_JOB_S
+    in_memory = max(group.stop - group.start for group in band_groups(bands))
+    return Estimate(
+        start_s=0.0,
+        work_s=work_s / machine.speed,
+        read_and_write_s=_read_and_write_s(job, rows_px, columns_px) / machine.speed,
+        ratio=machine.ratio(job_kind(job, NUMPY)),
+        memory_bytes=int(_NUMPY_BYTES + tiles.largest_px * in_memory * _NUMPY_BYTES_A_BAND[scale]),
+        device=NUMPY,
+    )
+
+
+def _read_and_write_s(job: Job, rows_px: int, columns_px: int) -> float:
+    return _pictures(job) * rows_px * columns_px * _bands(job) * job.scale**2 * _READ_AND_WRITE_S
 
 
 @dataclass(frozen=True)

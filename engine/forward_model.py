@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from .psf import Psf, decimation_matrix
+from .psf import Psf, decimation_matrix, gram_factors
 
 
 class ForwardModel:
@@ -106,12 +106,12 @@ class _Axis:
     @cached_property
     def eigenvalues(self) -> Tensor:
         """(band, h)."""
-        return self._stack([_factors(*one)[0] for one in self._each])
+        return self._stack([gram_factors(*one)[0] for one in self._each])
 
     @cached_property
     def eigenvectors(self) -> Tensor:
         """(band, h, h)."""
-        return self._stack([_factors(*one)[1] for one in self._each])
+        return self._stack([gram_factors(*one)[1] for one in self._each])
 
     @cached_property
     def back(self) -> Tensor:
@@ -137,11 +137,3 @@ class _Axis:
 @lru_cache(maxsize=12)
 def _axis(psfs: tuple[Psf, ...], low_res_px: int, scale: int, device: torch.device | str) -> _Axis:
     return _Axis(psfs, low_res_px, scale, device)
-
-
-@lru_cache(maxsize=32)
-def _factors(psf: Psf, low_res_px: int, scale: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return eigenvalues and eigenvectors of A At along one axis; few occur, so they are kept."""
-    matrix = decimation_matrix(psf, low_res_px, scale)
-    values, vectors = np.linalg.eigh(matrix @ matrix.T)
-    return np.maximum(values, 0.0), vectors

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import numpy as np
+from numpy.typing import NDArray
 
 # Enough to carry values past every margin; what lies deeper inside a hole never touches a valid pixel.
 LARGEST_DISTANCE_PX = 48
 
 
-def fill_invalid(image: Tensor, valid: Tensor) -> Tensor:
+def fill_invalid(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return ``image`` with invalid pixels grown in from their valid neighbours, ring by ring.
 
     Args:
         image: (band, row, column), finite where valid.
         valid: (band, row, column), True = valid.
     """
-    if bool(valid.all()):
+    if valid.all():
         return image
-    known = valid.to(image.dtype)
-    filled = image * known
-    kernel = torch.ones((1, 1, 3, 3), dtype=image.dtype, device=image.device)
+    known = valid.copy()
+    filled = np.where(valid, image, np.float32(0.0))
     for _ in range(LARGEST_DISTANCE_PX):
-        if bool((known > 0).all()):
+        if known.all():
             return filled
-        total = functional.conv2d(filled[:, None], kernel, padding=1)[:, 0]
-        count = functional.conv2d(known[:, None], kernel, padding=1)[:, 0]
-        ring = (known == 0) & (count > 0)
-        filled = torch.where(ring, total / count.clamp(min=1.0), filled)
-        known = torch.where(ring, torch.ones_like(known), known)
-    mean = (filled * known).sum(dim=(1, 2), keepdim=True) / known.sum(dim=(1, 2), keepdim=True).clamp(min=1.0)
-    return torch.where(known > 0, filled, mean)
+        count = _neighbourhood_sum(known.astype(np.float32))
+        ring = ~known & (count > 0)
+        filled[ring] = _neighbourhood_sum(filled)[ring] / count[ring]
+        known |= ring
+    for band, is_known in zip(filled, known):
+        band[~is_known] = band[is_known].mean() if is_known.any() else 0.0
+    return filled
+
+
+def _neighbourhood_sum(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sum over each pixel and its eight neighbours, (band, row, column), as far as they exist."""
+    padded = np.pad(image, ((0, 0), (1, 1), (1, 1)))
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    total: NDArray[np.float32] = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
+    return total

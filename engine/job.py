@@ -62,6 +62,7 @@ class Method(str, Enum):
     DIP = "dip"
     DECRAPPIFY = "decrappify"
     ANCHOR = "anchor"
+    BICUBIC = "bicubic"
 
 
 class Preset(str, Enum):
@@ -90,6 +91,9 @@ class Sensor(str, Enum):
     CUSTOM = "custom"
 
 
+# What QGIS can compute itself, without torch (engine/in_numpy).
+METHODS_WITHOUT_ENGINE = (Method.ANCHOR, Method.BICUBIC)
+
 # Decrappify and the anchor alone have no estimate of Deep Image Prior to be compared with.
 CONFIDENCE_METHODS = (Method.CHAIN, Method.DIP)
 
@@ -98,6 +102,11 @@ def can_map_confidence(method: Method, preset: Preset, *, has_own_model: bool) -
     """Whether it is known how far off a result may be: of the shipped networks it is, and of no others."""
     is_of_others = has_own_model and method is Method.CHAIN
     return method in CONFIDENCE_METHODS and preset is not Preset.REFERENCE and not is_of_others
+
+
+def can_end_early(method: Method) -> bool:
+    """Whether there is a quicker way to make the rest of an extent: than to enlarge it there is none."""
+    return method is not Method.BICUBIC
 
 
 @dataclass(frozen=True)

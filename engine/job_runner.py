@@ -5,28 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import platform
-import shutil
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from .events import Cancelled, Event, Failed, FailureKind, Finished, Progress, Started, encode
 from .events import Preview as PreviewWritten
-from .job import CONFIDENCE_FILE, DIP_FILE, INPUT_FILE, OUTPUT_FILE, VALID_FILE, Job, JobError, in_one_line
+from .job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE, Job, JobError
 from .memory import is_out_of_memory
 from .progress import BadInput
 from .progress import Cancelled as JobCancelled
 
 if TYPE_CHECKING:
-    from .array_file import ArrayFile
     from .preview import Preview
 
-PARTIAL_ENDING = ".partial"
 # QGIS redraws its progress at most this often.
 PROGRESS_INTERVAL_S = 0.1
 
@@ -106,6 +101,7 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
     pipeline, versions = _import_pipeline()
     from .border_file import write_borders  # noqa: PLC0415, the environment may be broken
     from .device import choose_device, describe, leave_qgis_a_core  # noqa: PLC0415, only now is torch known to import
+    from .job_arrays import open_inputs, write_outputs  # noqa: PLC0415, as above
 
     leave_qgis_a_core()
     reporter.emit(Started(device=describe(choose_device(job.device)), versions=versions))
@@ -118,7 +114,7 @@ def _do_job(job_folder: Path, commands: Commands, reporter: Reporter) -> Finishe
         reporter.progress(phase, fraction)
 
     try:
-        report = _write_outputs(
+        report = write_outputs(
             job_folder,
             low_res,
             job,
@@ -169,72 +165,6 @@ def _preview(job_folder: Path, job: Job, reporter: Reporter) -> Preview | None:
     from .preview import Preview  # noqa: PLC0415, only now is torch known to import
 
     return Preview(job_folder, job.preview_bands, lambda: reporter.emit(PreviewWritten()))
-
-
-def open_inputs(job_folder: Path, job: Job) -> tuple[ArrayFile, ArrayFile]:
-    """Return ``input.npy`` and ``valid.npy``, open for reading, both (band, row, column).
-
-    Raises:
-        JobError: if one is missing, damaged, or does not have the shape and type that the job says.
-    """
-    low_res = _open_array(job_folder / INPUT_FILE)
-    valid = _open_array(job_folder / VALID_FILE)
-    if low_res.dtype.kind not in "iuf":
-        raise JobError(f"{INPUT_FILE} holds {low_res.dtype} values; it must hold integers or floats.")
-    if valid.dtype != bool:
-        raise JobError(f"{VALID_FILE} holds {valid.dtype} values; it must hold booleans.")
-    if 0 in low_res.shape:
-        raise JobError(f"{INPUT_FILE} has the shape {low_res.shape}; it must be (band, row, column).")
-    if low_res.shape != valid.shape:
-        raise JobError(f"{INPUT_FILE} has the shape {low_res.shape} but {VALID_FILE} {valid.shape}.")
-    if len(low_res) != len(job.band_names):
-        raise JobError(f"{INPUT_FILE} has {len(low_res)} bands, but the job names {len(job.band_names)}.")
-    return low_res, valid
-
-
-def _open_array(file: Path) -> ArrayFile:
-    from .array_file import open_array  # noqa: PLC0415, the environment may be broken
-
-    try:
-        return open_array(file)
-    except (OSError, ValueError, EOFError) as error:
-        raise JobError(f"The job's {file.name} cannot be read ({in_one_line(error)}).") from error
-
-
-def _write_outputs(
-    job_folder: Path, low_res: ArrayFile, job: Job, enhance: Callable[[dict[str, ArrayFile]], dict[str, Any]]
-) -> dict[str, Any]:
-    """Let ``enhance`` fill new arrays, by file name; name the files once they are whole, and return the report."""
-    import numpy as np  # noqa: PLC0415, the environment may be broken
-
-    from .array_file import new_array  # noqa: PLC0415, as above
-
-    bands, rows_px, columns_px = low_res.shape
-    shape = (bands, rows_px * job.scale, columns_px * job.scale)
-    # Digital numbers beyond 2^24 do not fit a float32.
-    dtype = np.dtype(np.float32 if np.can_cast(low_res.dtype, np.float32, casting="safe") else np.float64)
-    wished = ((OUTPUT_FILE, True), (DIP_FILE, job.keeps_dip), (CONFIDENCE_FILE, job.maps_confidence))
-    names = [name for name, is_wished in wished if is_wished]
-    _check_room(job_folder, len(names) * int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
-    partials = {name: job_folder / f"{name}{PARTIAL_ENDING}" for name in names}
-    # Windows does not rename a file that is still open.
-    with ExitStack() as open_files:
-        report = enhance(
-            {name: open_files.enter_context(new_array(path, dtype, shape)) for name, path in partials.items()}
-        )
-    for name, partial in partials.items():
-        partial.replace(job_folder / name)
-    return report
-
-
-def _check_room(job_folder: Path, needed_bytes: int) -> None:
-    # Where files may have holes, this one's room is only taken tile by tile; better to know now than after hours.
-    free_bytes = shutil.disk_usage(job_folder).free
-    if needed_bytes > free_bytes:
-        raise JobError(
-            f"The result needs {needed_bytes / 1e9:.1f} GB in the temporary folder, where {free_bytes / 1e9:.1f} GB "
-            "are free; free some space or choose a smaller extent."
-        )
 
 
 def _failure(error: Exception) -> Failed:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from ..models.card import CardError, file_sha256
@@ -36,7 +37,7 @@ from .dip.held_out import hold_out
 from .dip.reference import ReferenceSettings, fit_reference
 from .domain import find_doubts
 from .estimate import tile_bytes
-from .job import Device, Job, Method, Preset
+from .job import Device, Job, Method, Preset, can_end_early
 from .judge import judge
 from .memory import is_out_of_memory
 from .model_file import model_file
@@ -46,6 +47,7 @@ from .preview import Preview
 from .progress import BadInput, Progress, ReportProgress
 from .scene import Scene, Tile
 from .sensors import is_known, mtf_at_nyquist
+from .sketch import sketch
 from .tile_cache import TileCache
 from .tile_loop import run_tiles
 from .tiling import TileWindow, margin_for, plan_tiles
@@ -113,7 +115,7 @@ def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the pr
         BadInput: if the input cannot be enhanced.
         Cancelled: soon after ``is_cancelled`` turns true.
     """
-    progress = Progress(report_progress, is_cancelled, is_to_finish)
+    progress = Progress(report_progress, is_cancelled, is_to_finish if can_end_early(job.method) else lambda: False)
     outputs = Outputs(output, dip_output, bound_output)
     run = partial(_enhanced, outputs=outputs, progress=progress, preview=preview, on_borders=on_borders)
     device = choose_device(job.device)
@@ -159,8 +161,8 @@ def _enhanced(  # noqa: PLR0913, as above
     if preview is not None:
         progress.enter("Drawing a first picture", 0.0, 0.0)
         with progress.timed("preview"):
-            preview.begin(scene, progress.step)
-        plan = replace(plan, show=preview.show)
+            preview.begin(scene, partial(sketch, scene, on_step=progress.step))
+        plan = replace(plan, show=partial(_show, preview))
     tilings = _tilings(scene, plan)
     tiles = next(tilings)
     done = 0.0
@@ -237,7 +239,7 @@ def _plan(job: Job, device: torch.device, progress: Progress) -> Plan:
     plan = _enlarging(job, device, progress)
     if job.method in (Method.CHAIN, Method.DECRAPPIFY):
         plan = _with_decrappify(plan, job, device, progress)
-    if job.method is not Method.ANCHOR:
+    if job.method not in (Method.ANCHOR, Method.BICUBIC):
         plan = replace(plan, stages=(*plan.stages, ("consistency", project)))
     if job.maps_confidence:
         plan = _with_confidence(plan, job, device)
@@ -261,7 +263,7 @@ def _enlarging(job: Job, device: torch.device, progress: Progress) -> Plan:
     """Choose what makes the first high-res image."""
     if job.method is Method.ANCHOR:
         return Plan((("anchor", partial(_anchor, progress=progress)),))
-    if job.method is Method.DECRAPPIFY:
+    if job.method in (Method.DECRAPPIFY, Method.BICUBIC):
         return Plan((("enlarge", _bicubic),))
     if job.preset is Preset.REFERENCE:
         stage = partial(_reference, seed=job.seed, progress=progress)
@@ -314,6 +316,10 @@ def _tilings(scene: Scene, plan: Plan) -> Iterator[tuple[TileWindow, ...]]:
         if tiles != last:
             yield tiles
         last = tiles
+
+
+def _show(preview: Preview, window: TileWindow, bands: slice, estimate: Tensor) -> None:
+    preview.show(window, bands, estimate.cpu().numpy())
 
 
 def _anchor(tile: Tile, progress: Progress) -> Tile:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -126,3 +127,11 @@ def decimation_matrix(psf: Psf, low_res_px: int, scale: int) -> NDArray[np.float
     np.add.at(matrix, (rows, np.clip(positions, 0, high_res_px - 1)), weights)
     normalised: NDArray[np.float64] = matrix / matrix.sum(axis=1, keepdims=True)
     return normalised
+
+
+@lru_cache(maxsize=32)
+def gram_factors(psf: Psf, low_res_px: int, scale: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return eigenvalues (h,) and eigenvectors (h, h) of A At along one axis; few occur, so they are kept."""
+    matrix = decimation_matrix(psf, low_res_px, scale)
+    values, vectors = np.linalg.eigh(matrix @ matrix.T)
+    return np.maximum(values, 0.0), vectors

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from typing import Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .in_numpy.enlargement import enlarge_bicubically
 
 # Edges are where the enlarged input is steeper than nine in ten of the tile's pixels, and what lies within a low-res
 # pixel of those: there the result may have them.
 EDGE_QUANTILE = 0.9
+# So many of a tile's pixels tell where that is.
+MOST_SAMPLED_PX = 1_000_000
 
 
 class SharpnessMeter:
@@ -23,7 +28,13 @@ class SharpnessMeter:
         self._squares = {"result": 0.0, "input": 0.0}
         self._sums = {"result": 0.0, "input": 0.0}
 
-    def add(self, result: Tensor, low_res: Tensor, valid: Tensor, core: tuple[slice, slice]) -> None:
+    def add(
+        self,
+        result: NDArray[np.float32],
+        low_res: NDArray[np.float32],
+        valid: NDArray[np.bool_],
+        core: tuple[slice, slice],
+    ) -> None:
         """Take one tile's core into account.
 
         Args:
@@ -33,20 +44,19 @@ class SharpnessMeter:
             core: index of the core in ``low_res``.
         """
         scale = result.shape[-1] // low_res.shape[-1]
-        enlarged = functional.interpolate(low_res[None], scale_factor=float(scale), mode="bicubic", align_corners=False)
         high_res_core = tuple(slice(part.start * scale, part.stop * scale) for part in core)
-        everywhere = valid.all(dim=0).repeat_interleave(scale, 0).repeat_interleave(scale, 1)[high_res_core]
+        everywhere = valid.all(axis=0).repeat(scale, axis=0).repeat(scale, axis=1)[high_res_core]
         steepness = {
             "result": _gradient(result)[high_res_core],
-            "input": _gradient(enlarged[0])[high_res_core],
+            "input": _gradient(enlarge_bicubically(low_res, scale))[high_res_core],
         }
         edges = _near_edges(steepness["input"], everywhere, scale)
         for name, values in steepness.items():
-            there = values[edges].double()
-            self._squares[name] += float(there.square().sum())
+            there = values[edges].astype(np.float64)
+            self._squares[name] += float(np.square(there).sum())
             self._sums[name] += float(there.sum())
 
-    def times_sharper(self) -> float | None:
+    def times_sharper(self) -> Optional[float]:
         """Return how many times as steep as in the input the edges are; None where there are none."""
         if not all((*self._squares.values(), *self._sums.values())):
             return None
@@ -54,19 +64,31 @@ class SharpnessMeter:
         return result / enlarged
 
 
-def _near_edges(steepness: Tensor, counted: Tensor, scale: int) -> Tensor:
+def _near_edges(steepness: NDArray[np.float32], counted: NDArray[np.bool_], scale: int) -> NDArray[np.bool_]:
     if not counted.any():
         return counted
-    # torch.quantile takes no more than 16 million values.
     sample = steepness[counted]
-    sample = sample[:: max(1, sample.numel() // 1_000_000)]
-    edges = ((steepness > sample.quantile(EDGE_QUANTILE)) & counted).float()
-    near = functional.max_pool2d(edges[None, None], 2 * scale + 1, 1, scale)[0, 0] > 0
+    sample = sample[:: max(1, sample.size // MOST_SAMPLED_PX)]
+    near = (steepness > np.quantile(sample, EDGE_QUANTILE)) & counted
+    for axis in (0, 1):
+        near = _widened(near, scale, axis)
     return near & counted
 
 
-def _gradient(image: Tensor) -> Tensor:
-    """Return the length of the gradient over all bands: (band, H, W) to (H, W)."""
-    padded = functional.pad(image[None], (0, 1, 0, 1), mode="replicate")[0]
-    down, right = padded[:, 1:, :-1] - image, padded[:, :-1, 1:] - image
-    return torch.sqrt((down.square() + right.square()).sum(dim=0))
+def _widened(marks: NDArray[np.bool_], reach_px: int, axis: int) -> NDArray[np.bool_]:
+    """Return marks (row, column) with what lies up to ``reach_px`` beside one along ``axis``."""
+    marks = np.moveaxis(marks, axis, 0)
+    wide = marks.copy()
+    for step in range(1, reach_px + 1):
+        wide[step:] |= marks[:-step]
+        wide[:-step] |= marks[step:]
+    return np.moveaxis(wide, 0, axis)
+
+
+def _gradient(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the length of the gradient over all bands: (band, H, W) to (H, W); 0 across the far edges."""
+    squares = np.zeros(image.shape[1:], dtype=np.float32)
+    for band in image:
+        squares[:-1] += np.square(band[1:] - band[:-1])
+        squares[:, :-1] += np.square(band[:, 1:] - band[:, :-1])
+    return np.sqrt(squares)

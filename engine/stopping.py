@@ -1,14 +1,12 @@
-"""Stop here, keep this: what a run gives that ends early.
+"""Stop here, keep this: how the tiles are made that are left when a run ends early.
 
 The tiles that are done stay as they are, and those that an earlier run left in the cache are taken; the rest of the
-extent is made in a way that takes next to no time, and the report says which.
+extent is made in a way that takes next to no time, and the report says which (:mod:`.stopped`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,48 +16,11 @@ from .forward_model import ForwardModel
 from .memory import is_out_of_memory
 from .progress import OnStep, go_on
 from .scene import Tile
-from .tiling import TileWindow, plan_tiles
+from .stopped import Rest
+from .tiling import plan_tiles
 
-# Low-res pixels times bands up to which the rest is made by the anchor, which costs about as much as the fast Deep
-# Image Prior: two seconds on one core at a scale factor of four.
-MOST_FOR_ANCHOR_PX = 1 << 18
 # The cores of the pieces that a tile of the rest is made in where memory does not suffice for all of it.
 PIECE_CORE_PX = 56
-
-
-class Rest(str, Enum):
-    """How the tiles are made that are not done."""
-
-    ANCHOR = "anchor"
-    ENLARGED = "enlarged"
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """What a run that ended early is made of.
-
-    Attributes:
-        share_done: how much of the area went through the stages of its method, in this run or in the earlier one whose
-            tiles it took, from 0 to 1. Deep Image Prior may have had fewer turns or iterations in the tile at hand.
-        rest: what all else is; None where there is nothing else.
-    """
-
-    share_done: float
-    rest: Rest | None
-
-
-def choose_rest(left: Sequence[TileWindow], bands: int) -> Rest:
-    """Return how to make the tiles that are left, as if none of them were in the cache."""
-    left_px = sum(_core_area_px(tile) for tile in left)
-    return Rest.ANCHOR if left_px * bands <= MOST_FOR_ANCHOR_PX else Rest.ENLARGED
-
-
-def what_came(filled: Collection[TileWindow], tiles: Sequence[TileWindow], rest: Rest | None) -> Stopped:
-    """Return what a run gives whose ``filled`` tiles were made as the ``rest``."""
-    if not filled:
-        return Stopped(1.0, None)
-    filled_px, all_px = (sum(_core_area_px(tile) for tile in some) for some in (filled, tiles))
-    return Stopped(1.0 - filled_px / all_px, rest)
 
 
 def fill(tile: Tile, rest: Rest | None, on_step: OnStep) -> Tile:
@@ -99,7 +60,3 @@ def _filled_in_pieces(tile: Tile, rest: Rest | None, on_step: OnStep) -> Tensor:
         high_res_place = (slice(None), *window.high_res_slices(model.scale))
         filled[high_res_place] += _filled(piece, rest, go_on) * weights
     return filled
-
-
-def _core_area_px(tile: TileWindow) -> int:
-    return (tile.rows.core_stop - tile.rows.core_start) * (tile.columns.core_stop - tile.columns.core_start)

@@ -20,7 +20,8 @@ from .pictures import Outputs, Pictures
 from .plan import Plan, Stage
 from .progress import Progress
 from .scene import Scene, Tile, stacked
-from .stopping import Rest, Stopped, choose_rest, fill, what_came
+from .stopped import Rest, Stopped, choose_rest, what_came
+from .stopping import fill
 from .tiling import TileWindow
 
 _PHASES = {

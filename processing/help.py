@@ -38,7 +38,8 @@ what the sensor never saw: detail that is finer than the input suggests is an es
 download, in units of the layer’s CRS. If empty, it is the finest of the server’s own zoom levels in which the extent’s
 longer side has at most 1000 pixels. The result has the bands red, green and blue.</p>
 <p><b>Method</b>: <i>chain</i> is Deep Image Prior, then Decrappify. <i>dip</i> and <i>decrappify</i> are each of the
-two alone. <i>anchor</i> needs no network and takes seconds.</p>
+two alone. <i>anchor</i> needs no network and takes seconds; <i>bicubic</i> is a plain enlargement, to compare with.
+These two work without the engine, too: QGIS itself computes them where it is not set up.</p>
 <p><b>Effort</b>: <i>fast</i> takes some seconds a hundred pixels square on a laptop, <i>balanced</i> several times as
 long; <i>reference</i> is the published setting and takes days without a GPU.</p>
 <p><b>Sensor</b>: whose blur is undone. <i>auto</i> goes by band names and pixel size; <i>custom</i> takes the MTF at

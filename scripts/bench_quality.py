@@ -237,11 +237,10 @@ def figures(image: Image, truth: Image, sight: Sight) -> dict[str, float]:
     """
     seen, clipped = _inner(truth), _inner(image).clip(0.0, 1.0)
     low_res = sight.numbers.astype(np.float32)
-    measured = torch.from_numpy(low_res)
     meter = ConsistencyMeter(COLOURS)
-    degraded = sight.sensor.degrade(torch.from_numpy(image * np.float32(FULL_RANGE)))
-    valid = torch.ones_like(measured, dtype=torch.bool)
-    meter.add([Compared(slice(0, COLOURS), degraded, measured, valid)], valid[0])
+    degraded = sight.sensor.degrade(torch.from_numpy(image * np.float32(FULL_RANGE))).numpy()
+    valid = np.ones(low_res.shape, dtype=bool)
+    meter.add([Compared(slice(0, COLOURS), degraded, low_res, valid)], valid[0])
     consistency = meter.figures(np.full(COLOURS, NOISE_SD * FULL_RANGE))
     added, harmonised = (
         correctness(low_res / np.float32(FULL_RANGE), image, truth, harmonise=harmonise) for harmonise in (False, True)

@@ -41,6 +41,11 @@ def methods() -> tuple[Choice, ...]:
             tr("Anchor (no network)"),
             tr("Sharpens by calculation alone: nothing is learned, nothing invented. Seconds."),
         ),
+        Choice(
+            Method.BICUBIC,
+            tr("Bicubic (plain enlargement)"),
+            tr("A smooth enlargement, to compare with: nothing is sharpened. The quickest."),
+        ),
     )
 
 

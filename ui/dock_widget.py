@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
-from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer, QgsReferencedRectangle
-from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapCanvas, QgsMapLayerComboBox, QgsMessageBar
+from qgis.core import QgsProject, QgsReferencedRectangle
+from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapCanvas, QgsMessageBar
 from qgis.PyQt.QtCore import QEvent, Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import (
@@ -14,7 +15,6 @@ from qgis.PyQt.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -28,16 +28,16 @@ from ..bridge.plan import CannotEnhance, EngineMissing
 from ..bridge.prepare import prepare
 from ..bridge.request import EnhanceRequest
 from ..bridge.words import tr
-from ..engine.job import Method
 from . import messages
 from .advanced_box import AdvancedBox
-from .choice_box import ChoiceBox
-from .choices import methods
+from .engine_offer import EngineOffer
 from .enhance_button import EnhanceButton
 from .extent_row import ExtentChoice, ExtentRow, ExtentSource
 from .file_widget import ReadableFileWidget
 from .last_choices import choices_of_project, choices_of_user, remember
+from .layer_box import LayerBox
 from .live_preview import LivePreview
+from .method_box import MethodBox
 from .notice import Notice
 from .optional_row import OptionalRow
 from .plan_words import size_in_words
@@ -47,7 +47,6 @@ from .resolution_box import ResolutionBox
 from .result_panel import ResultPanel
 from .run_box import RunBox
 from .scale_buttons import ScaleButtons
-from .set_up_button import SetUpButton
 from .wrapping_label import WrappingLabel
 
 ICON_FILE = Path(__file__).resolve().parent / "icons" / "headland.svg"
@@ -83,9 +82,10 @@ class EnhanceDock(QgsDockWidget):
         self._connect()
         self._shown_layer_id = ""
         self._follow_layer()
-        self._suggest_layer([canvas.currentLayer(), *QgsProject.instance().mapLayers().values()])
+        self.layer_box.suggest([canvas.currentLayer(), *QgsProject.instance().mapLayers().values()])
         self._recall_choices_of_user()
         self._recall_choices_of_project()
+        self._follow_engine()
 
     def request(self) -> EnhanceRequest:
         """Return what the controls ask for."""
@@ -95,7 +95,7 @@ class EnhanceDock(QgsDockWidget):
             extent=self.extent_row.extent,
             resolution=self.resolution_box.resolution,
             bands=self.advanced_box.bands,
-            method=Method(self.method_box.chosen.value),
+            method=self.method_box.method,
             scale=self.scale_buttons.factor,
             preset=self.advanced_box.preset,
             sensor=self.advanced_box.sensor,
@@ -119,7 +119,7 @@ class EnhanceDock(QgsDockWidget):
         self.extent_row.release()
         self.resolution_box.release()
         QgsProject.instance().crsChanged.disconnect(self._check_timer.start)
-        QgsProject.instance().layersAdded.disconnect(self._suggest_layer)
+        QgsProject.instance().layersAdded.disconnect(self.layer_box.suggest)
         QgsProject.instance().readProject.disconnect(self._recall_choices_of_project)
         QgsProject.instance().cleared.disconnect(self._forget_place)
 
@@ -131,15 +131,10 @@ class EnhanceDock(QgsDockWidget):
                 box.restyle()
 
     def _make_controls(self, canvas: QgsMapCanvas) -> None:
-        self.layer_box = QgsMapLayerComboBox()
-        self.layer_box.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
-        self.layer_box.setAllowEmptyLayer(True, tr("Choose a raster layer"))
-        self.layer_box.setMinimumContentsLength(8)
-        self.layer_box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.layer_box.setSizeAdjustPolicy(QgsMapLayerComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.layer_box = LayerBox()
         self.extent_row = ExtentRow(canvas)
         self.resolution_box = ResolutionBox(canvas)
-        self.method_box = ChoiceBox(methods())
+        self.method_box = MethodBox()
         self.method_label = WrappingLabel()
         self.scale_buttons = ScaleButtons()
         self.output_box = ReadableFileWidget(tr("Temporary file"))
@@ -151,7 +146,8 @@ class EnhanceDock(QgsDockWidget):
         self.size_label = WrappingLabel()
         self.estimate_label = WrappingLabel()
         self.notice = Notice()
-        self.set_up_button = SetUpButton(self.windowIcon())
+        self.engine_offer = EngineOffer(self.windowIcon())
+        self.set_up_button = self.engine_offer.button
         self.enhance_button = EnhanceButton(self.windowIcon())
         self.look_button = QuickLookButton(self._controller, self.live_preview)
         self.run_box = RunBox(self._controller, self.live_preview, BUTTON_HEIGHT_PX)
@@ -209,7 +205,7 @@ class EnhanceDock(QgsDockWidget):
         buttons.addWidget(self.look_button)
         bottom = QVBoxLayout()
         bottom.setContentsMargins(9, 0, 9, 9)
-        for widget in (self.notice, self.set_up_button, self.run_box, self.queue_box):
+        for widget in (self.notice, self.engine_offer, self.run_box, self.queue_box):
             bottom.addWidget(widget)
         bottom.addLayout(buttons)
 
@@ -235,7 +231,7 @@ class EnhanceDock(QgsDockWidget):
         self.advanced_box.preset_row.chosen.connect(self._take_over)
         self.advanced_box.preset_row.save_wanted.connect(self._save_preset)
         QgsProject.instance().crsChanged.connect(self._check_timer.start)
-        QgsProject.instance().layersAdded.connect(self._suggest_layer)
+        QgsProject.instance().layersAdded.connect(self.layer_box.suggest)
         QgsProject.instance().readProject.connect(self._recall_choices_of_project)
         QgsProject.instance().cleared.connect(self._forget_place)
         self.enhance_button.clicked.connect(self._start)
@@ -248,13 +244,6 @@ class EnhanceDock(QgsDockWidget):
         self._controller.failed.connect(self._on_failed)
         self._controller.cancelled.connect(self._on_cancelled)
         self._on_method_changed()
-
-    def _suggest_layer(self, layers: list[Optional[QgsMapLayer]]) -> None:
-        """Choose the first raster file of ``layers`` if nothing is chosen yet."""
-        files = (layer for layer in layers if isinstance(layer, QgsRasterLayer) and layer.providerType() == "gdal")
-        first = next(files, None)
-        if first is not None and self.layer_box.currentLayer() is None:
-            self.layer_box.setLayer(first)
 
     def _follow_layer(self) -> None:
         layer = self.layer_box.currentLayer()
@@ -270,7 +259,7 @@ class EnhanceDock(QgsDockWidget):
         self._check_timer.start()
 
     def _on_method_changed(self) -> None:
-        self.method_label.setText(self.method_box.chosen.explanation)
+        self.method_label.setText(self.method_box.explanation)
         self._check_timer.start()
 
     def _take_over(self, request: EnhanceRequest) -> None:
@@ -289,6 +278,7 @@ class EnhanceDock(QgsDockWidget):
         if choices is None:
             return
         self._take_over(choices.request)
+        self.method_box.stand_in()
         self.extent_row.choose(choices.extent)
         layer = QgsProject.instance().mapLayer(choices.layer_id)
         if layer is not None:
@@ -303,13 +293,19 @@ class EnhanceDock(QgsDockWidget):
     def _save_preset(self) -> None:
         self.advanced_box.preset_row.save(self.request())
 
+    def _follow_engine(self) -> None:
+        self.engine_offer.refresh()
+        self.method_box.follow_engine(is_there=self.engine_offer.has_engine)
+        self.method_label.setText(self.method_box.explanation)
+
     def _check(self) -> None:
         """Say what a click would give, or what stands in its way."""
-        self.set_up_button.refresh()
+        self._follow_engine()
         try:
             plan = prepare(self.request(), QgsProject.instance().transformContext())
         except EngineMissing as problem:
-            self._show_problem(tr("{}; set it up below.").format(problem.reason))
+            sentence = tr("{}; set it up below, or choose “Anchor” or “Bicubic”, which work without it.")
+            self._show_problem(sentence.format(problem.reason))
         except CannotEnhance as problem:
             self._show_problem(str(problem))
         else:
@@ -327,7 +323,8 @@ class EnhanceDock(QgsDockWidget):
             self.notice.say(str(problem))
             return
         self.notice.say("")
-        remember(request, self.extent_row.choice, QgsProject.instance())
+        wished = replace(request, method=self.method_box.wished)
+        remember(wished, self.extent_row.choice, QgsProject.instance())
 
     def _look(self) -> None:
         visible = QgsReferencedRectangle(self._canvas.extent(), self._canvas.mapSettings().destinationCrs())

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..bridge.doubts import doubts_in_words
 from ..bridge.words import tr
+from ..engine.job import Method
 from .messages import stopped_in_words
 
 # What is closer to the source than this is said as this: more digits would mean nothing.
@@ -41,7 +42,11 @@ def _agreement(report: dict[str, Any]) -> str:
     ratios = [ratio for ratio in report.get("consistency", {}).get("rmse_over_noise", ()) if _is_number(ratio)]
     if not ratios:
         return ""
-    return tr("Agrees with the source to {ratio:.1f} × its noise.").format(ratio=max(CLOSEST, *ratios))
+    sentence = tr("Agrees with the source to {ratio:.1f} × its noise.")
+    if report.get("method") == Method.BICUBIC.value:
+        # Seen by the sensor once more, it would be blurred twice.
+        sentence = tr("Softer than the source: apart from it by {ratio:.1f} × its noise.")
+    return sentence.format(ratio=max(CLOSEST, *ratios))
 
 
 def _sharpness(report: dict[str, Any]) -> str:

@@ -19,6 +19,9 @@ class SetUpButton(QPushButton):
 
     Signals:
         engine_changed: there is an engine now, or another one, or none any more.
+
+    Attributes:
+        problem: what was wrong with the engine when that was last looked up; "" if nothing.
     """
 
     engine_changed = pyqtSignal()
@@ -28,6 +31,7 @@ class SetUpButton(QPushButton):
         self.setToolTip(tr("Download what Headland computes with; once for all profiles of QGIS"))
         self.set_up = EngineSetUp(self)
         self.dialog: Optional[SetUpDialog] = None
+        self.problem = ""
         self._icon = icon
         self.set_up.finished.connect(self._on_finished)
         self.clicked.connect(self.open)
@@ -38,9 +42,11 @@ class SetUpButton(QPushButton):
         """Be there if the engine is missing, and only then."""
         try:
             engine_python()
-        except EnvironmentMissing:
+        except EnvironmentMissing as error:
+            self.problem = error.reason
             self.setVisible(True)
         else:
+            self.problem = ""
             self.setVisible(False)
 
     def open(self) -> None:

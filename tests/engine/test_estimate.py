@@ -12,11 +12,11 @@ import pytest
 
 from headland.engine import calibration, pipeline
 from headland.engine import estimate as estimate_module
-from headland.engine.calibration import Machine, Run, job_kind, learn, learn_download, this_machine
+from headland.engine.calibration import NUMPY, Machine, Run, job_kind, learn, learn_download, this_machine
 from headland.engine.dip import held_out
 from headland.engine.dip.educated import FIT_SCALE, FitSettings
 from headland.engine.estimate import Estimate, estimate
-from headland.engine.job import Device, Job, Method, Preset, Sensor
+from headland.engine.job import METHODS_WITHOUT_ENGINE, Device, Job, Method, Preset, Sensor
 from headland.models.dip.prior_network import load_weights
 from headland.tests.support.jobs import make_job
 
@@ -162,6 +162,36 @@ def run_of(job: Job, side_px: int, times: float, **what: object) -> Run:
     said = estimate(job, side_px, side_px, this_machine())
     run = Run(job_kind(job, "cpu"), "cpu", True, said.start_s, said.work_s * times, said.work_s)
     return replace(run, **what)
+
+
+@pytest.mark.parametrize("method", METHODS_WITHOUT_ENGINE)
+@pytest.mark.parametrize("scale", [2, 4])
+def test_without_an_engine_cost_grows_with_the_area_and_memory_with_the_tile(method: Method, scale: int) -> None:
+    job = make_job(bands=3, method=method, scale=scale)
+    small, large = (estimate(job, side_px, side_px, Machine(), is_in_qgis=True) for side_px in (2240, 4480))
+    assert large.work_s / small.work_s == pytest.approx(4.0, rel=0.05)
+    assert large.memory_bytes == small.memory_bytes < 5e8
+    assert (small.start_s, small.device) == (0.0, NUMPY)
+    # More cores are of no use to it.
+    wide = estimate(job, 2240, 2240, Machine(cores=16), is_in_qgis=True)
+    assert wide.seconds == small.seconds
+
+
+def test_a_first_look_without_an_engine_is_said_to_take_less_than_a_minute() -> None:
+    job = make_job(bands=4, method=Method.ANCHOR)
+    assert 2.0 < estimate(job, 300, 300, Machine(), is_in_qgis=True).seconds < 20.0
+
+
+def test_what_qgis_itself_took_says_nothing_of_the_worker() -> None:
+    before, job = this_machine(), make_job(method=Method.ANCHOR)
+    expected = estimate(job, 256, 256, before, is_in_qgis=True)
+    learn(Run(job_kind(job, NUMPY), NUMPY, False, None, 3 * expected.work_s, expected.work_s))
+    after = this_machine()
+    assert estimate(job, 256, 256, after, is_in_qgis=True).seconds > 1.5 * expected.seconds
+    assert estimate(job, 256, 256, after) == estimate(job, 256, 256, before)
+    # The first start of a worker is still believed as it is.
+    learn(run_of(job, 256, 1.0, start_s=7.0))
+    assert this_machine().start_s == 7.0
 
 
 def test_a_finished_run_corrects_the_next_estimate_of_its_kind_and_no_other() -> None:

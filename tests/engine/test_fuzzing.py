@@ -20,7 +20,7 @@ from headland.engine.array_file import ArrayFile, open_array
 from headland.engine.calibration import calibration_file, this_machine
 from headland.engine.events import NotAnEvent, decode
 from headland.engine.job import INPUT_FILE, JOB_FILE, VALID_FILE, Job, JobError
-from headland.engine.job_runner import open_inputs
+from headland.engine.job_arrays import open_inputs
 from headland.engine.model_file import SHIPPED_MODEL, fitting_card
 from headland.engine.tile_store import TileStore
 from headland.models.card import CardError

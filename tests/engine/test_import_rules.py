@@ -27,20 +27,35 @@ MAY_IMPORT = {
 QGIS_AND_QT = {"qgis", "osgeo", "PyQt5", "PyQt6", "PySide2", "PySide6", "processing"}
 HEAVY = {"torch", "torchvision", "onnx", "onnxruntime"}
 QGIS_SIDE_ENGINE = {
+    "anchor_settings",
     "array_file",
+    "bands",
     "border_file",
     "calibration",
     "child_process",
     "client",
+    "consistency",
     "domain",
     "environment",
     "estimate",
     "events",
     "grid",
+    "inpaint",
     "job",
+    "job_arrays",
+    "judge",
+    "levels",
+    "measured_extent",
+    "memory",
     "model_file",
+    "noise",
     "plain_file",
+    "preview",
+    "progress",
+    "psf",
     "sensors",
+    "sharpness",
+    "stopped",
     "tile_store",
     "tiling",
 }
@@ -108,7 +123,7 @@ def run_inside_qgis() -> set[str]:
     """Return every module that the QGIS process may come to import."""
     waiting = [module for module in MODULES if layer_of(module) in ("", "bridge", "processing", "ui")]
     waiting += [f"engine.{name}" for name in QGIS_SIDE_ENGINE if f"engine.{name}" in MODULES]
-    waiting += [module for module in MODULES if module.startswith("engine.installing.")]
+    waiting += [module for module in MODULES if module.startswith(("engine.installing.", "engine.in_numpy."))]
     reached = set()
     while waiting:
         module = waiting.pop()

@@ -47,8 +47,10 @@ def short_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-@pytest.mark.parametrize("method", list(Method))
-def test_every_method_agrees_with_the_input_at_both_scales(method: Method, scale: int) -> None:
+@pytest.mark.parametrize("method", [method for method in Method if method is not Method.BICUBIC])
+def test_every_method_but_the_plain_enlargement_agrees_with_the_input_at_both_scales(
+    method: Method, scale: int
+) -> None:
     _, report = enhanced(replace(ANCHOR_JOB, method=method, scale=scale), farmland())
     figures = report["consistency"]
     assert max(figures["rmse_over_noise"]) < 1.2

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from headland.engine import pipeline
-from headland.engine import preview as preview_module
+from headland.engine import sketch as sketch_module
 from headland.engine.dip.educated import FitSettings
 from headland.engine.forward_model import ForwardModel
 from headland.engine.job import PREVIEW_FILE, Device, Job, JobError, Method, Preset, Sensor
@@ -161,24 +161,24 @@ def test_the_first_picture_asks_the_anchor_for_no_more_than_a_moments_work(
     watch: Watch, monkeypatch: pytest.MonkeyPatch, side_px: int, *, is_anchored: bool
 ) -> None:
     asked_px: list[int] = []
-    anchor = preview_module.anchor
+    anchor = sketch_module.anchor
 
     def spy(low_res: torch.Tensor, model: ForwardModel, *rest: Any) -> torch.Tensor:
         asked_px.append(low_res.numel() * model.scale**2)
         return anchor(low_res, model, *rest)
 
-    monkeypatch.setattr(preview_module, "anchor", spy)
+    monkeypatch.setattr(sketch_module, "anchor", spy)
     with pytest.raises(Cancelled):
         watch.run(replace(JOB, scale=4), fields(side_px, side_px), is_cancelled=lambda: bool(watch.pictures))
     assert bool(asked_px) == is_anchored
-    assert all(pixels <= preview_module.MOST_FOR_ANCHOR_PX for pixels in asked_px)
+    assert all(pixels <= sketch_module.MOST_FOR_ANCHOR_PX for pixels in asked_px)
 
 
 def test_without_memory_for_the_first_picture_the_job_goes_on(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(preview_module, "anchor", fail)
+    monkeypatch.setattr(sketch_module, "anchor", fail)
     result = watch.run(JOB, fields(24, 32))
     assert result.all()
     assert watch.pictures[0][0].startswith("Removing the pixels")

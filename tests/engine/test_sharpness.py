@@ -31,7 +31,8 @@ def enlarged(low_res: Tensor) -> Tensor:
 def sharper(result: Tensor, low_res: Tensor, valid: Tensor | None = None) -> float | None:
     meter = SharpnessMeter()
     valid = torch.ones(low_res.shape, dtype=torch.bool) if valid is None else valid
-    meter.add(result, low_res, valid, (slice(0, low_res.shape[1]), slice(0, low_res.shape[2])))
+    core = (slice(0, low_res.shape[1]), slice(0, low_res.shape[2]))
+    meter.add(result.numpy(), low_res.numpy(), valid.numpy(), core)
     return meter.times_sharper()
 
 
@@ -79,7 +80,7 @@ def test_tiles_add_up() -> None:
     valid = torch.ones(low_res.shape, dtype=torch.bool)
     meter = SharpnessMeter()
     for rows in (slice(0, 24), slice(24, 48)):
-        meter.add(truth, low_res, valid, (rows, slice(0, 48)))
+        meter.add(truth.numpy(), low_res.numpy(), valid.numpy(), (rows, slice(0, 48)))
     assert meter.times_sharper() == pytest.approx(sharper(truth, low_res), rel=0.05)
 
 

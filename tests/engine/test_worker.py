@@ -230,7 +230,7 @@ def test_arrays_that_break_the_contract_are_bad_input(
     job_folder: Path, file: str, array: np.ndarray, in_message: str
 ) -> None:
     from headland.engine.job import JobError
-    from headland.engine.job_runner import open_inputs
+    from headland.engine.job_arrays import open_inputs
 
     np.save(job_folder / file, array)
     with pytest.raises(JobError, match=in_message):
@@ -239,7 +239,7 @@ def test_arrays_that_break_the_contract_are_bad_input(
 
 def test_an_array_of_objects_is_never_unpickled(job_folder: Path) -> None:
     from headland.engine.job import JobError
-    from headland.engine.job_runner import open_inputs
+    from headland.engine.job_arrays import open_inputs
 
     np.save(job_folder / INPUT_FILE, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(JobError, match="cannot be read"):

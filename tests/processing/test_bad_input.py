@@ -115,7 +115,7 @@ def test_a_web_layer_without_an_extent(algorithm: QgsProcessingAlgorithm, web: W
 
 def test_a_word_that_is_no_choice(algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:
     text = refusal(algorithm, INPUT=make_layer(), METHOD="magic")
-    assert text == "METHOD is “magic”; choose one of chain, dip, decrappify, anchor."
+    assert text == "METHOD is “magic”; choose one of chain, dip, decrappify, anchor, bicubic."
     assert refusal(algorithm, INPUT=make_layer(), SCALE=3) == "SCALE is “3”; choose one of 2, 4."
 
 

@@ -39,7 +39,7 @@ def test_the_parameters_are_those_of_the_documentation(algorithm: QgsProcessingA
     assert list(parameters) == f"{what} {how} COG MAP_CONFIDENCE KEEP_DIP TRACE_BORDERS OUTPUT REPORT".split()
     choices = {name: parameters[name].options() for name in ("METHOD", "SCALE", "PRESET", "SENSOR", "DEVICE")}
     assert choices == {
-        "METHOD": ["chain", "dip", "decrappify", "anchor"],
+        "METHOD": ["chain", "dip", "decrappify", "anchor", "bicubic"],
         "SCALE": ["2", "4"],
         "PRESET": ["fast", "balanced", "reference"],
         "SENSOR": ["auto", "sentinel-2", "landsat", "custom"],
@@ -72,6 +72,18 @@ def test_the_real_worker_enhances_an_extent_of_the_real_scene(scene: Path, folde
     assert (dataset.RasterXSize, dataset.RasterYSize, dataset.RasterCount) == (96, 80, 2)
     assert dataset.GetRasterBand(1).GetDescription() == "B08"
     assert json.loads(Path(outcome["REPORT"]).read_text(encoding="utf-8"))["consistency"]["shift_px"] < 0.05
+
+
+@pytest.mark.parametrize("method", ["anchor", "bicubic"])
+def test_without_an_engine_qgis_itself_does_what_needs_none(
+    make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str
+) -> None:
+    monkeypatch.setenv("HEADLAND_ENGINE", str(tmp_path / "none"))
+    results = run(INPUT=make_layer(bands=2), METHOD=method, SCALE="2", OUTPUT=str(tmp_path / "out.tif"))
+    report = json.loads(Path(results["REPORT"]).read_text(encoding="utf-8"))
+    assert (report["engine"], report["method"]) == ("numpy, inside QGIS", method)
+    assert gdal.Open(results["OUTPUT"]).GetMetadataItem("HEADLAND_ENGINE") == "numpy, inside QGIS"
+    assert gdal.Open(results["OUTPUT"]).ReadAsArray().shape == (2, 64, 80)
 
 
 def test_only_the_input_is_needed(make_layer: MakeLayer, fake_engine: FakeEngine) -> None:

@@ -72,6 +72,8 @@ def test_a_missing_engine(
 ) -> None:
     monkeypatch.setenv(environment.LOCATION_VARIABLE, str(tmp_path / "nothing here"))
     add_layer()
+    qtbot.waitUntil(dock.engine_offer.isVisible)
+    Person(qtbot).choose(dock.method_box, "DIP, then Decrappify: needs the engine")
     assert_refused(dock, fake_engine, qtbot, "engine is not set up yet")
 
 

@@ -64,7 +64,7 @@ def test_one_click_sets_the_engine_up_and_enhance_works_without_a_restart(
 ) -> None:
     dock = dock_without_engine
     add_layer()
-    qtbot.waitUntil(lambda: "set it up below" in dock.notice.sentence)
+    qtbot.waitUntil(lambda: "is not set up" in dock.engine_offer.label.text() and dock.engine_offer.isVisible())
     dialog = open_dialog(dock, qtbot)
     qtbot.waitUntil(dialog.start_button.isEnabled)
     for expected in ("Download: about", "On the disk: about", "Folder: ", "Computes on the processor."):
@@ -172,7 +172,7 @@ def test_an_engine_of_another_version_is_offered_to_be_set_up_anew(
     ready = engine / READY_FILE
     ready.write_text(ready.read_text().replace(requirements_hash(), "of another version"))
     dock_without_engine.scale_buttons.button(2).click()
-    qtbot.waitUntil(lambda: "for another version of Headland; set it up below" in dock_without_engine.notice.sentence)
+    qtbot.waitUntil(lambda: "for another version of Headland." in dock_without_engine.engine_offer.label.text())
     assert dock_without_engine.set_up_button.isVisible()
 
 

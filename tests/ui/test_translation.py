@@ -141,9 +141,13 @@ def test_what_stands_in_the_way(
 def test_all_that_the_worker_says_it_does_is_known_to_translators() -> None:
     tile_loop = (ROOT / "engine" / "tile_loop.py").read_text(encoding="utf-8")
     pipeline = (ROOT / "engine" / "pipeline.py").read_text(encoding="utf-8")
-    said = set(re.findall(r'\.enter\(\s*f?"([^",{]+(?:, for[^"]+)?)', tile_loop + pipeline))
-    said |= set(re.findall(r'^    "\w+": "([^"]+)",$', tile_loop, flags=re.MULTILINE))
+    in_numpy = (ROOT / "engine" / "in_numpy" / "pipeline.py").read_text(encoding="utf-8")
+    entered, named = r'\.enter\(\s*f?"([^",{]+(?:, for[^"]+)?)', r'^    "\w+": "([^"]+)",$'
+    said = set(re.findall(entered, tile_loop + pipeline)) | set(re.findall(named, tile_loop, flags=re.MULTILINE))
     assert said == set(PHASES)
+    # Where QGIS itself computes, nothing else is said.
+    in_qgis = set(re.findall(entered, in_numpy)) | set(re.findall(named, in_numpy, flags=re.MULTILINE))
+    assert {"Sharpening", "Measuring the input"} < in_qgis < said
     assert phase_in_words("Restoring borders, tile 3 of 7") == "⟦⟦Restoring borders⟧, tile 3 of 7⟧"
 
 
