@@ -156,7 +156,7 @@ def _enhanced(  # noqa: PLR0913, as above
         except ValueError as error:
             raise BadInput(str(error)) from error
         extras: dict[str, Any] = {"doubts": [doubt.value for doubt in find_doubts(low_res, valid)]}
-    plan = _plan(job, scene.device, progress)
+    plan = _plan(job, device, progress)
     extras.update({"dip": plan.settings} if plan.settings else {})
     if preview is not None:
         progress.enter("Drawing a first picture", 0.0, 0.0)
