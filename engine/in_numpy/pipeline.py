@@ -75,6 +75,7 @@ def enhance(  # noqa: PLR0913, PLR0917, as the worker's pipeline
         "models": [],
         "device": DEVICE,
         "tiles": len(tiles),
+        "tiles_at_once": 1,
         "tiles_from_cache": 0,
         "mtf_at_nyquist": list(mtf),
         "mtf_assumed": list(mtf),
