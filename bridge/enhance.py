@@ -16,6 +16,8 @@ from qgis.core import Qgis, QgsMessageLog
 from ..engine.array_file import open_array
 from ..engine.border_file import read_borders
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
+from ..engine.engine_users import engine_in_use
+from ..engine.environment import location
 from ..engine.events import Event, Finished, Preview, Progress, Started
 from ..engine.job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
 from .border_sink import BorderDescription, StagedBorders
@@ -269,7 +271,7 @@ def _work(
             run.on_event(event)
 
     run.start_engine()
-    with run.timed("engine"):
+    with run.timed("engine"), engine_in_use(location()):
         return run_worker(plan.engine_python, folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
 
 

@@ -33,6 +33,7 @@ QGIS_SIDE_ENGINE = {
     "child_process",
     "client",
     "domain",
+    "engine_users",
     "environment",
     "estimate",
     "events",
