@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,8 +161,16 @@ def test_the_log_begins_with_the_estimate_and_the_report_holds_it(
     assert report["estimated_s"] > 0.0
 
 
+@pytest.fixture
+def no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """QGIS without a window, as models and scripts have it: pytest-qgis's window lacks what QGIS 3.40 asks of it."""
+    from processing.gui import Postprocessing
+
+    monkeypatch.setattr(Postprocessing, "iface", None, raising=False)
+
+
 def test_a_loaded_result_is_styled_like_its_source(
-    make_layer: MakeLayer, fake_engine: FakeEngine, project: QgsProject
+    make_layer: MakeLayer, fake_engine: FakeEngine, project: QgsProject, no_window: None
 ) -> None:
     import processing
 
@@ -228,7 +236,7 @@ def test_unloading_the_plugin_in_mid_run_ends_the_worker(
 
 
 def test_a_web_layer_is_enhanced_at_the_resolution_that_was_given(
-    web: WebServer, project: QgsProject, fake_engine: FakeEngine
+    web: WebServer, project: QgsProject, fake_engine: FakeEngine, no_window: None
 ) -> None:
     import processing
 
@@ -447,13 +455,15 @@ def test_an_mtf_alone_means_a_custom_sensor(make_layer: MakeLayer, fake_engine: 
 
 
 @pytest.mark.parametrize(
-    ("given", "layout"), [(True, "COG"), ("yes", "COG"), ("true", "COG"), (False, None), ("no", None), (None, None)]
+    ("given", "is_optimised"),
+    [(True, True), ("yes", True), ("true", True), (False, False), ("no", False), (None, False)],
 )
 def test_the_result_is_cloud_optimised_if_wished_for(
-    make_layer: MakeLayer, fake_engine: FakeEngine, given: Any, layout: Optional[str]
+    make_layer: MakeLayer, fake_engine: FakeEngine, given: Any, is_optimised: bool
 ) -> None:
     outcome = run(INPUT=make_layer(), COG=given, OUTPUT="TEMPORARY_OUTPUT")
-    assert gdal.Open(outcome["OUTPUT"]).GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE") == layout
+    # From 3.13 on GDAL calls every file so that is laid out alike; what its own driver has written says so at its head.
+    assert (b"LAYOUT=IFDS_BEFORE_DATA" in Path(outcome["OUTPUT"]).read_bytes()[:1024]) == is_optimised
 
 
 def test_an_extent_that_reaches_beyond_the_layer_is_clipped_with_a_warning(
