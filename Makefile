@@ -72,6 +72,18 @@ test-fast: setup ## run the tests that are not marked slow
 	"$(DEV)/bin/python" $(PYTEST) -m "not slow" $(ENGINE_TESTS)
 	QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) -m "not slow" $(QGIS_TESTS)
 
+.PHONY: setup-qgis
+setup-qgis: $(STAMPS)/engine $(STAMPS)/qgis ## set up what the tests of QGIS's side need, without the developer's tools
+
+.PHONY: test-qgis
+test-qgis: setup-qgis ## run the tests of QGIS's side alone, or some: QGIS_TESTS="tests/ui tests/bridge"
+	QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) $(QGIS_TESTS)
+
+.PHONY: test-matrix
+test-matrix: ## run tests on other Debian releases, in chroots: RELEASES="trixie testing" FOLDERS="tests/bridge tests/ui" (root, debootstrap)
+	@scripts/test_matrix.sh "$(BUILD_PATH)" "$(or $(RELEASES),trixie testing)" \
+	    "$(or $(FOLDERS),tests/bridge tests/ui tests/processing)"
+
 .PHONY: lint
 lint: $(STAMPS)/dev ## check style, types, import rules and Qt rules
 	"$(DEV)/bin/ruff" check .
@@ -208,7 +220,7 @@ $(STAMPS)/system: scripts/install_system.sh
 	@touch $@
 
 # HEADLAND_ENGINE may name another folder than last time.
-$(STAMPS)/engine: engine/requirements.txt $(shell test -e "$(HEADLAND_ENGINE)/ready.json" || echo FORCE) | $(STAMPS)/system
+$(STAMPS)/engine: engine/requirements.txt $(wildcard engine/locks/*.txt) $(shell test -e "$(HEADLAND_ENGINE)/ready.json" || echo FORCE) | $(STAMPS)/system
 	"$(SYSTEM_PYTHON)" engine/environment.py build --python "$(SYSTEM_PYTHON)"
 	@touch $@
 

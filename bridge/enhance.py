@@ -16,6 +16,8 @@ from qgis.core import Qgis, QgsMessageLog
 from ..engine.array_file import open_array
 from ..engine.border_file import read_borders
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
+from ..engine.engine_users import engine_in_use
+from ..engine.environment import location
 from ..engine.events import Event, Finished, Preview, Progress, Started
 from ..engine.in_numpy.run import run_in_numpy
 from ..engine.job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
@@ -276,7 +278,8 @@ def _work(
     with run.timed("engine"):
         if plan.engine_python is None:
             return run_in_numpy(folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
-        return run_worker(plan.engine_python, folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
+        with engine_in_use(location()):
+            return run_worker(plan.engine_python, folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
 
 
 def _write(

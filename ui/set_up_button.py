@@ -1,4 +1,4 @@
-"""The dock's way to the engine's set-up: a button that is there while the engine is missing."""
+"""The dock's way to the engine's set-up: a button that is there while the engine is missing, or could be newer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from qgis.PyQt.QtWidgets import QPushButton, QWidget
 
 from ..bridge.engine_setup import EngineSetUp
 from ..bridge.words import tr
-from ..engine.environment import EnvironmentMissing, engine_python
+from ..engine.environment import EnvironmentMissing, engine_python, location
+from ..engine.installing.renewal import is_outdated
 from .set_up_dialog import SetUpDialog
 
 
@@ -27,8 +28,7 @@ class SetUpButton(QPushButton):
     engine_changed = pyqtSignal()
 
     def __init__(self, icon: QIcon, parent: Optional[QWidget] = None) -> None:
-        super().__init__(tr("Set up engine…"), parent)
-        self.setToolTip(tr("Download what Headland computes with; once for all profiles of QGIS"))
+        super().__init__(parent)
         self.set_up = EngineSetUp(self)
         self.dialog: Optional[SetUpDialog] = None
         self.problem = ""
@@ -39,15 +39,21 @@ class SetUpButton(QPushButton):
         self.hide()
 
     def refresh(self) -> None:
-        """Be there if the engine is missing, and only then."""
+        """Be there if the engine is missing or there are newer packages for it, and only then."""
         try:
             engine_python()
         except EnvironmentMissing as error:
             self.problem = error.reason
+            self.setText(tr("Set up engine…"))
+            self.setToolTip(tr("Download what Headland computes with; once for all profiles of QGIS"))
             self.setVisible(True)
         else:
             self.problem = ""
-            self.setVisible(False)
+            self.setText(tr("Update engine…"))
+            self.setToolTip(
+                tr("This Headland has newer packages for its engine; the one that is there works until then")
+            )
+            self.setVisible(is_outdated(location()))
 
     def open(self) -> None:
         """Show the dialog."""

@@ -26,8 +26,9 @@ from ..bridge.diagnostics import diagnostics, without_person
 from ..bridge.engine_setup import EngineSetUp, engine_state
 from ..bridge.estimating import NO_BREAK_SPACE
 from ..bridge.words import tr
-from ..engine.environment import EnvironmentMissing, engine_python
+from ..engine.environment import EnvironmentMissing, engine_python, location
 from ..engine.installing.plan import SetUpPlan
+from ..engine.installing.renewal import is_outdated
 from .messages import show_text
 from .notice import Notice
 from .set_up_options import SetUpOptions
@@ -224,8 +225,14 @@ class SetUpDialog(QDialog):
     def _show_state(self) -> None:
         """Say what stands, or what the engine is."""
         if self._has_engine():
-            self.state_label.setText(tr("The engine is ready. {}").format(engine_state().get("reason", "")).strip())
-            self.start_button.setText(tr("Set up again"))
+            is_old = is_outdated(location())
+            said = (
+                tr("The engine works; this Headland has newer packages for it. {}")
+                if is_old
+                else tr("The engine is ready. {}")
+            )
+            self.state_label.setText(said.format(engine_state().get("reason", "")).strip())
+            self.start_button.setText(tr("Update engine") if is_old else tr("Set up again"))
         else:
             self.state_label.setText(
                 tr("The engine (PyTorch and ONNX Runtime) computes the enhancement, apart from QGIS’s own Python.")

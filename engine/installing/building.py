@@ -33,10 +33,10 @@ from .locks import Build
 from .pip_install import Run, install
 from .plan import SetUpPlan, check_room
 from .proof import Proof, prove
-from .running import run_module
+from .running import SetUpCancelled, run_module
 
 # How far a set-up is when each part begins.
-_DOWNLOADING, _UNPACKING, _PROVING = 0.03, 0.6, 0.9
+_DOWNLOADING, _UNPACKING, _PROVING, _WAITING = 0.03, 0.6, 0.9, 1.0
 _LOOKS_EVERY_S = 1.0
 _PIP_UNPACKS = "Installing collected packages"
 
@@ -59,8 +59,9 @@ class Listener:
 def set_up(plan: SetUpPlan, listener: Optional[Listener] = None) -> dict[str, Any]:
     """Make the engine environment, unless it already stands, and return what is noted of it.
 
-    It is made beside the one that may be there, which works until the new one is proved. Whatever goes wrong, nothing
-    half-made is left but downloads, for the next try.
+    It is made beside the one that may be there, which works until the new one is proved and no run needs the old one
+    any more. Whatever goes wrong, nothing half-made is left but downloads, for the next try; one that is whole and only
+    waits gets its place then.
 
     Raises:
         SetUpCancelled: if the listener asked to stop.
@@ -70,8 +71,8 @@ def set_up(plan: SetUpPlan, listener: Optional[Listener] = None) -> dict[str, An
     try:
         plan.folder.parent.mkdir(parents=True, exist_ok=True)
         with only_one_at_a_time(plan.folder):
-            tidy_up(plan.folder)
-            if not plan.is_done:
+            is_finished = tidy_up(plan.folder, _patience(listener))
+            if not (plan.is_done or (is_finished and plan.is_what_stands)):
                 check_is_ours(plan.folder)
                 check_room(plan)
                 _set_up_anew(plan, listener)
@@ -110,13 +111,13 @@ def _set_up_anew(plan: SetUpPlan, listener: Listener) -> None:
         partial = new / f"{READY_FILE}.partial"
         partial.write_text(json.dumps(state, indent=2), encoding="utf-8")
         partial.replace(new / READY_FILE)
-        put_in_place(new, plan.folder)
+        remove(downloads_folder(plan.folder))
+        put_in_place(new, plan.folder, _patience(listener))
     except BaseException:
         # A whole one that only could not be moved is finished by the next try.
         if read_ready_file(new) is None:
             remove(new)
         raise
-    remove(downloads_folder(plan.folder))
 
 
 def _make_environment(plan: SetUpPlan, new: Path, listener: Listener) -> None:
@@ -197,6 +198,23 @@ def _prove(python: Path, listener: Listener) -> Proof:
         lambda fraction: listener.on_progress(words, _PROVING + fraction * (1.0 - _PROVING)),
         listener.is_cancelled,
     )
+
+
+def _patience(listener: Listener) -> Callable[[], bool]:
+    """Return what waits for a run that computes with the engine that stands, until the listener has enough of it."""
+    has_told: list[bool] = []
+
+    def is_to_wait() -> bool:
+        if listener.is_cancelled():
+            raise SetUpCancelled
+        if not has_told:
+            words = "Waiting until no enhancement runs"
+            listener.on_line(f"The new engine is made. {words} …")
+            listener.on_progress(words, _WAITING)
+            has_told.append(True)
+        return True
+
+    return is_to_wait
 
 
 def _note(plan: SetUpPlan, proof: Proof) -> str:

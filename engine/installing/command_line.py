@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Optional
 
+from ..engine_users import engine_in_use
 from ..environment import LOCATION_VARIABLE, EnvironmentProblem, engine_python, location
 from .building import Listener, set_up
 from .folders import other_engines, uninstall
@@ -17,6 +18,7 @@ from .pip_install import Computer, Run, Sources, download, is_torch_out_of_reach
 from .plan import Wishes, choose_packages, make_plan
 from .proof import prove
 from .pythons import Python, find_python
+from .renewal import is_outdated
 from .running import SetUpCancelled
 from .torch_index import TORCH_INDEX_VARIABLE, named_torch_index, why_index_is_needed
 
@@ -45,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         "--folder", type=Path, help=f"where it is (default: ${LOCATION_VARIABLE}, else the user's cache)"
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    build = commands.add_parser("build", help="make it, unless it stands")
+    build = commands.add_parser("build", help="make it, unless it stands with the packages of now")
     build.add_argument("--python", type=Path, help="the Python to make it with (default: a suitable one)")
     build.add_argument("--build", type=Build, choices=list(Build), default=Build.AUTO, help="what it computes on")
     build.add_argument("--wheels", type=Path, metavar="FOLDER", help="install from this folder, without a network")
@@ -108,9 +110,12 @@ def _build(wishes: argparse.Namespace) -> None:
 
 
 def _check(_wishes: argparse.Namespace) -> None:
-    proof = prove(engine_python())
+    with engine_in_use(location()):
+        proof = prove(engine_python())
     versions = ", ".join(f"{name} {version}" for name, version in proof.versions.items())
     _say(f"The engine in {location()} works, on {proof.device}: {versions}")
+    if is_outdated(location()):
+        _say("This Headland has newer packages for it: build brings them.")
 
 
 def _where(_wishes: argparse.Namespace) -> None:

@@ -15,7 +15,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Callable
 
+from ..engine_users import engine_out_of_use, users_file
 from ..environment import FOLDER_PREFIX, READY_FILE, EnvironmentProblem, is_ready, location, user_cache_folder
 
 NEW = ".new-"
@@ -54,15 +56,26 @@ def only_one_at_a_time(folder: Path) -> Iterator[None]:
         yield
 
 
-def tidy_up(folder: Path) -> None:
-    """Take away what an install that was killed has left beside ``folder``, and finish one that had come to its end."""
+def tidy_up(folder: Path, is_to_wait: Callable[[], bool]) -> bool:
+    """Take away what an install that was killed has left beside ``folder``, and finish one that had come to its end.
+
+    Args:
+        is_to_wait: as :func:`put_in_place` asks it.
+
+    Returns:
+        Whether one was finished, and stands now.
+    """
+    is_finished = False
     for beside in _beside(folder, NEW):
-        if is_ready(beside) and not is_ready(folder):
-            put_in_place(beside, folder)
+        # A whole one is newer than what stands: only its place was lacking.
+        if is_ready(beside):
+            put_in_place(beside, folder, is_to_wait)
+            is_finished = True
         else:
             remove(beside)
     for beside in _beside(folder, OLD):
         remove(beside)
+    return is_finished
 
 
 def new_folder(folder: Path) -> Path:
@@ -75,8 +88,11 @@ def downloads_folder(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}{DOWNLOADS}")
 
 
-def put_in_place(new: Path, folder: Path) -> None:
-    """Give the whole environment ``new`` the name ``folder``; what had it goes.
+def put_in_place(new: Path, folder: Path, is_to_wait: Callable[[], bool]) -> None:
+    """Give the whole environment ``new`` the name ``folder``, once nobody computes with what has it, which then goes.
+
+    Args:
+        is_to_wait: asked again and again while somebody computes with it.
 
     Raises:
         EnvironmentProblem: if ``folder`` is no environment, or cannot be moved because a program uses it.
@@ -84,9 +100,10 @@ def put_in_place(new: Path, folder: Path) -> None:
     check_is_ours(folder)
     old = folder.with_name(f"{folder.name}{OLD}{secrets.token_hex(4)}")
     try:
-        if folder.exists():
-            _rename(folder, old)
-        _rename(new, folder)
+        with engine_out_of_use(folder, is_to_wait):
+            if folder.exists():
+                _rename(folder, old)
+            _rename(new, folder)
     except OSError as error:
         if not folder.exists() and old.exists():
             old.rename(folder)
@@ -125,16 +142,18 @@ def uninstall(folder: Path) -> None:
             remove(each)
         if folder.exists():
             try:
-                # Without this file it no longer counts as whole, whatever stays.
-                (folder / READY_FILE).unlink(missing_ok=True)
-                shutil.rmtree(folder)
+                with engine_out_of_use(folder, lambda: False):
+                    # Without this file it no longer counts as whole, whatever stays.
+                    (folder / READY_FILE).unlink(missing_ok=True)
+                    shutil.rmtree(folder)
             except OSError as error:
                 raise EnvironmentProblem(
                     f"The engine in {folder} could not be removed ({error.strerror or error}); wait until no "
                     "enhancement runs, close other QGIS windows, and try again."
                 ) from error
-    with suppress(OSError):
-        folder.with_name(f"{folder.name}{_LOCK}").unlink()
+    for lock_file in (users_file(folder), folder.with_name(f"{folder.name}{_LOCK}")):
+        with suppress(OSError):
+            lock_file.unlink()
 
 
 def other_engines() -> list[Path]:

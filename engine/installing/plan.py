@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
-from ..environment import LOCATION_VARIABLE, EnvironmentProblem, is_ready, location
+from ..environment import LOCATION_VARIABLE, EnvironmentProblem, is_ready, location, read_ready_file
 from .graphics import graphics_cards
-from .locks import Build, Choice, Lock, choose_lock
+from .locks import LOCKS, Build, Choice, Lock, choose_lock
 from .pip_install import Sources, is_torch_out_of_reach
 from .pythons import Python, find_python
+from .renewal import is_outdated
 from .torch_index import named_torch_index, without_torch_index
 
 
@@ -72,7 +73,16 @@ class SetUpPlan:
     @property
     def is_done(self) -> bool:
         """Whether there is nothing to do."""
-        return not self.is_anew and is_ready(self.folder)
+        locks = LOCKS if self.lock is None else (self.lock, *LOCKS)
+        return not self.is_anew and is_ready(self.folder) and not is_outdated(self.folder, locks)
+
+    @property
+    def is_what_stands(self) -> bool:
+        """Whether the engine that stands is made of what this plan would make it of."""
+        state = read_ready_file(self.folder) or {}
+        if self.lock is None:
+            return state.get("python") == str(self.python.path)
+        return state.get("lock_sha256") == self.lock.sha256
 
 
 def make_plan(wishes: Wishes) -> SetUpPlan:
@@ -98,7 +108,7 @@ def make_plan(wishes: Wishes) -> SetUpPlan:
         raise EnvironmentProblem(f"There are no wheels in {wheels}; prepare the folder with make wheelhouse.")
     python = find_python(wishes.python)
     sources = replace(wishes.sources, torch_index=named_torch_index(wishes.sources.torch_index))
-    if is_ready(folder) and not wishes.is_anew:
+    if is_ready(folder) and not is_outdated(folder) and not wishes.is_anew:
         # It stands, so nothing is fetched, and what could be has no say.
         choice = choose_lock(python, wishes.build, graphics_cards())
     else:

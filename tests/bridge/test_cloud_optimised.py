@@ -30,7 +30,8 @@ def test_a_cloud_optimised_one_says_and_shows_the_same_in_another_order(
     plain = write(source, valid=valid, name="plain.tif")
     cloud = write(source, valid=valid, name="cloud.tif", is_cloud_optimised=True)
     datasets = [gdal.Open(str(path)) for path in (plain, cloud)]
-    assert [dataset.GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE") for dataset in datasets] == [None, "COG"]
+    # From 3.13 on GDAL calls every file so that is laid out alike; what its own driver has written says so at its head.
+    assert [b"LAYOUT=IFDS_BEFORE_DATA" in path.read_bytes()[:1024] for path in (plain, cloud)] == [False, True]
     before, after = (describe(RasterUri(str(path))) for path in (plain, cloud))
     assert repr(after.bands) == repr(before.bands), "as text, since nan is not itself"
     assert after.metadata == before.metadata

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from headland.engine.environment import engine_python
 from headland.tests.support import set_up_in_own_qgis
+from headland.tests.support.engines import packages_of
 from headland.tests.support.fixtures import MakeRaster
 from headland.tests.support.wheelhouse import make_wheelhouse
 
@@ -16,8 +18,7 @@ from headland.tests.support.wheelhouse import make_wheelhouse
 def test_neither_set_up_nor_work_loads_torch_or_changes_numpy_and_the_path(
     make_raster: MakeRaster, tmp_path: Path
 ) -> None:
-    packages = next((Path(os.environ["HEADLAND_ENGINE"]) / "lib").glob("python3*")) / "site-packages"
-    wheels = make_wheelhouse(tmp_path / "wheelhouse", packages)
+    wheels = make_wheelhouse(tmp_path / "wheelhouse", packages_of(engine_python()))
     output = tmp_path / "sharper.tif"
     arguments = (wheels.folder, wheels.lock.folder, wheels.lock.machines[0], make_raster(), output)
     run = subprocess.run(

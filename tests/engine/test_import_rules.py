@@ -36,6 +36,7 @@ QGIS_SIDE_ENGINE = {
     "client",
     "consistency",
     "domain",
+    "engine_users",
     "environment",
     "estimate",
     "events",

@@ -168,7 +168,7 @@ def test_unloading_the_plugin_in_mid_run_ends_the_worker(
 
 
 def test_a_web_layer_is_enhanced_at_the_resolution_that_was_given(
-    web: WebServer, project: QgsProject, fake_engine: FakeEngine
+    web: WebServer, project: QgsProject, fake_engine: FakeEngine, no_window: None
 ) -> None:
     import processing
 

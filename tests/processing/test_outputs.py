@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 from osgeo import gdal
@@ -24,7 +24,7 @@ from headland.tests.support.toolbox import ALGORITHM, run
 
 
 def test_a_loaded_result_is_styled_like_its_source(
-    make_layer: MakeLayer, fake_engine: FakeEngine, project: QgsProject
+    make_layer: MakeLayer, fake_engine: FakeEngine, project: QgsProject, no_window: None
 ) -> None:
     import processing
 
@@ -61,13 +61,15 @@ def test_each_of_several_results_is_styled_like_its_source(
 
 
 @pytest.mark.parametrize(
-    ("given", "layout"), [(True, "COG"), ("yes", "COG"), ("true", "COG"), (False, None), ("no", None), (None, None)]
+    ("given", "is_optimised"),
+    [(True, True), ("yes", True), ("true", True), (False, False), ("no", False), (None, False)],
 )
 def test_the_result_is_cloud_optimised_if_wished_for(
-    make_layer: MakeLayer, fake_engine: FakeEngine, given: Any, layout: Optional[str]
+    make_layer: MakeLayer, fake_engine: FakeEngine, given: Any, is_optimised: bool
 ) -> None:
     outcome = run(INPUT=make_layer(), COG=given, OUTPUT="TEMPORARY_OUTPUT")
-    assert gdal.Open(outcome["OUTPUT"]).GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE") == layout
+    # From 3.13 on GDAL calls every file so that is laid out alike; what its own driver has written says so at its head.
+    assert (b"LAYOUT=IFDS_BEFORE_DATA" in Path(outcome["OUTPUT"]).read_bytes()[:1024]) == is_optimised
 
 
 @pytest.mark.parametrize("given", [True, "yes"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -45,6 +46,13 @@ class FakeEngine:
         except ProcessLookupError:
             return False
         return True
+
+
+def packages_of(python: Path) -> Path:
+    """Return the folder with the packages of an engine, which may be an administrator's and lie anywhere."""
+    program = "import importlib.util as found; print(found.find_spec('torch').origin)"
+    torch = subprocess.run([str(python), "-I", "-c", program], capture_output=True, text=True, check=True).stdout
+    return Path(torch.strip()).parents[1]
 
 
 def make_fake_engine(folder: Path, behaviour: str = "repeat") -> FakeEngine:

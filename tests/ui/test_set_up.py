@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from headland.engine.environment import READY_FILE, EnvironmentMissing, engine_p
 from headland.engine.installing import plan as planning
 from headland.engine.installing.locks import Choice
 from headland.engine.installing.pythons import PYTHON_VARIABLE
-from headland.tests.support.engines import make_fake_engine
+from headland.tests.support.engines import make_fake_engine, packages_of
 from headland.tests.support.fixtures import UseEngine
 from headland.tests.support.installations import beside, running_in
 from headland.tests.support.person import Person
@@ -25,13 +25,14 @@ from headland.ui.dock_widget import EnhanceDock
 from headland.ui.set_up_dialog import SetUpDialog
 
 LONG_MS = 180_000
+# Asked before a test names another engine.
+REAL_PACKAGES = packages_of(engine_python())
 
 
 @pytest.fixture
 def wheelhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheelhouse:
     """Tiny wheels in the place of what this computer would get; the real engine's packages do the work."""
-    packages = next((Path(os.environ["HEADLAND_ENGINE"]) / "lib").glob("python3*")) / "site-packages"
-    made = make_wheelhouse(tmp_path / "wheelhouse", packages)
+    made = make_wheelhouse(tmp_path / "wheelhouse", REAL_PACKAGES)
     monkeypatch.setattr(planning, "choose_lock", lambda *_arguments: Choice(made.lock, "Computes on the processor."))
     return made
 
@@ -174,6 +175,26 @@ def test_an_engine_of_another_version_is_offered_to_be_set_up_anew(
     dock_without_engine.scale_buttons.button(2).click()
     qtbot.waitUntil(lambda: "for another version of Headland." in dock_without_engine.engine_offer.label.text())
     assert dock_without_engine.set_up_button.isVisible()
+
+
+def test_newer_packages_are_offered_while_the_engine_works_on(
+    dock_without_engine: EnhanceDock, engine: Path, add_layer: AddLayer, qtbot: QtBot
+) -> None:
+    dock = dock_without_engine
+    make_fake_engine(engine)
+    add_layer()
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    assert not dock.set_up_button.isVisible()
+    ready = engine / READY_FILE
+    state = {**json.loads(ready.read_text()), "lock": "linux-cpu", "lock_sha256": "of an older one"}
+    ready.write_text(json.dumps(state))
+    dock.scale_buttons.button(2).click()
+    qtbot.waitUntil(dock.set_up_button.isVisible)
+    assert dock.set_up_button.text() == "Update engine…"
+    assert dock.enhance_button.isEnabled()
+    dialog = open_dialog(dock, qtbot)
+    assert "newer packages" in dialog.state_label.text()
+    assert dialog.start_button.text() == "Update engine"
 
 
 def test_removing_takes_the_engine_away_and_the_dock_notices(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from headland.engine import environment
+from headland.engine.engine_users import engine_in_use
 from headland.engine.environment import EnvironmentMissing, EnvironmentProblem, engine_python
 from headland.engine.installing import building, folders
 from headland.engine.installing.building import Listener, set_up
@@ -76,7 +78,7 @@ def test_from_nothing_and_without_a_network_into_a_path_with_spaces_and_other_le
     assert first_time.state["versions"]["torch"]
     assert any("Successfully installed" in line for line in first_time.lines)
     assert first_time.fractions == sorted(first_time.fractions)
-    assert beside(first_time.engine) == {"engine", "engine.lock"}
+    assert beside(first_time.engine) == {"engine", "engine.lock", "engine.users"}
     # The environment bears having been built under another name.
     where = subprocess.run(
         [
@@ -114,10 +116,53 @@ def test_a_new_one_takes_the_old_ones_place(standing: Path) -> None:
     new = folders.new_folder(standing)
     shutil.copytree(standing, new, symlinks=True)
     (new / "of the old one").unlink()
-    folders.put_in_place(new, standing)
+    folders.put_in_place(new, standing, lambda: False)
     assert engine_python().exists()
     assert not (standing / "of the old one").exists()
-    assert beside(standing) == {"engine"}
+    assert beside(standing) == {"engine", "engine.users"}
+
+
+def test_an_engine_that_somebody_computes_with_is_replaced_when_he_is_done(
+    standing: Path, wheelhouse: Wheelhouse, unproved: None
+) -> None:
+    made = standing.stat().st_ino
+    lines: list[str] = []
+    with ExitStack() as stack:
+        stack.enter_context(engine_in_use(standing))
+
+        def hear(line: str) -> None:
+            lines.append(line)
+            if "Waiting until no enhancement runs" in line:
+                assert standing.stat().st_ino == made
+                stack.close()
+
+        set_up(wheelhouse.plan(standing, is_anew=True), Listener(hear))
+    assert "The new engine is made. Waiting until no enhancement runs …" in lines
+    assert standing.stat().st_ino != made
+
+
+def test_one_that_only_waited_gets_its_place_at_the_next_try_without_installing_again(
+    standing: Path, wheelhouse: Wheelhouse, unproved: None
+) -> None:
+    plan = wheelhouse.plan(standing, is_anew=True)
+    made = standing.stat().st_ino
+    is_waiting: list[bool] = []
+    told = Listener(lambda line: is_waiting.extend([True] * ("Waiting" in line)), is_cancelled=lambda: bool(is_waiting))
+    with engine_in_use(standing), pytest.raises(SetUpCancelled):
+        set_up(plan, told)
+    assert standing.stat().st_ino == made
+    assert engine_python().exists()
+    lines: list[str] = []
+    set_up(plan, Listener(lines.append))
+    assert lines == [f"The engine in {standing} is ready."]
+    assert standing.stat().st_ino != made
+    assert beside(standing) == {"engine", "engine.lock", "engine.users"}
+
+
+def test_an_engine_that_somebody_computes_with_is_not_removed(standing: Path) -> None:
+    with engine_in_use(standing), pytest.raises(EnvironmentProblem, match=r"in use.*wait until no enhancement runs"):
+        folders.uninstall(standing)
+    assert engine_python().exists()
 
 
 def test_an_engine_that_computes_nothing_is_not_put_in_place(engine: Path, tmp_path: Path) -> None:
@@ -196,7 +241,7 @@ def test_killed_at_five_random_moments_it_is_repaired(engine: Path, wheelhouse: 
     assert kills_at_work >= 2
     set_up(wheelhouse.plan(engine))
     assert engine_python().exists()
-    assert beside(engine) == {"engine", "engine.lock"}
+    assert beside(engine) == {"engine", "engine.lock", "engine.users"}
 
 
 def start_in_a_process(engine: Path, wheelhouse: Wheelhouse) -> subprocess.Popen[str]:
