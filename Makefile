@@ -191,6 +191,11 @@ bench-confidence: setup ## do the error bounds hold, and do they rank errors: DA
 	"$(DEV)/bin/python" scripts/bench_confidence.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-confidence.json)" \
 	    --scale $(or $(SCALE),4) $(if $(NETWORK),--parameters "$(NETWORK)")
 
+.PHONY: bench-radiometry
+bench-radiometry: setup ## NDVI and band ratios of results against the source's, and what single pixels are worth: DATA=folder with scenes/ OUT=file.json
+	"$(DEV)/bin/python" scripts/bench_radiometry.py "$(or $(OUT),$(BUILD_PATH)/bench-radiometry.json)" \
+	    $(if $(DATA),--data "$(DATA)")
+
 .PHONY: clean
 clean: ## remove all that was made
 	rm -rf "$(BUILD_PATH)"

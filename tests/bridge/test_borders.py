@@ -29,7 +29,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QSize
 
-from headland.bridge import enhance as enhance_module
+from headland.bridge import outputs
 from headland.bridge.controller import EnhanceController
 from headland.bridge.enhance import EnhanceCancelled, EnhanceFailed, EnhanceResult, enhance
 from headland.bridge.estimating import estimate_plan
@@ -286,7 +286,7 @@ def test_a_result_that_cannot_be_published_takes_them_along(
     def fail(_raster: object) -> None:
         raise OSError("no")
 
-    monkeypatch.setattr(enhance_module.StagedGeotiff, "publish", fail)
+    monkeypatch.setattr(outputs.StagedGeotiff, "publish", fail)
     with pytest.raises(EnhanceFailed):
         carry_out(make_plan())
     assert files_in(folder) == []

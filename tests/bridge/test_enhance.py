@@ -437,7 +437,7 @@ def test_it_is_not_mapped_where_it_is_not_known(
     assert make_plan(**{"method": Method.CHAIN, **wishes}, maps_confidence=True).confidence is None
 
 
-@pytest.mark.parametrize("extra", ["dip_output", "confidence"])
+@pytest.mark.parametrize("extra", ["dip_output", "confidence", "uncertain_areas"])
 def test_a_file_that_came_where_an_extra_was_to_be_stays_and_nothing_else_appears(
     fake_engine: FakeEngine, make_plan: MakePlan, folder: Path, extra: str
 ) -> None:
