@@ -87,8 +87,8 @@ gate: $(STAMPS)/dev ## ask the built zip what the plugin repository asks: its sh
 
 .PHONY: faults
 faults: setup ## inject every fault into real runs, those that CI leaves out too: full disks, killed workers, damaged caches
-	HEADLAND_FAULTS=all "$(DEV)/bin/python" $(PYTEST) tests/engine/test_worker_faults.py
-	HEADLAND_FAULTS=all QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) tests/end_to_end/test_faults.py
+	HEADLAND_FAULTS=all "$(DEV)/bin/python" $(PYTEST) tests/engine/test_worker_faults.py tests/engine/test_worker_faults_of_extras.py
+	HEADLAND_FAULTS=all QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) tests/end_to_end/test_faults.py tests/end_to_end/test_faults_of_extras.py
 
 .PHONY: fuzz
 fuzz: setup ## fuzz all that is read: INPUTS=10000 of each kind, other ones each time
