@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Callable, Optional
 
-from ..engine.array_file import open_array
+from ..engine.array_file import ArrayFile, open_array
 from ..engine.border_file import read_borders
 from ..engine.events import Started
 from ..engine.job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE, VALID_FILE
@@ -92,7 +93,7 @@ class StagedOutputs:
         description = LayerDescription(
             plan.grid.part(plan.window), plan.result_name, uncertain_areas_abstract(plan.source_name)
         )
-        with open_array(folder / CONFIDENCE_FILE) as bounds, open_array(folder / VALID_FILE) as valid:
+        with _left_by_worker(folder / CONFIDENCE_FILE) as bounds, open_array(folder / VALID_FILE) as valid:
             self._uncertain_areas.write(description, bounds, valid, limits, on_fraction)
 
     def write_borders(self, folder: Path, on_fraction: Callable[[float], None]) -> None:
@@ -145,11 +146,32 @@ class StagedOutputs:
             raise
 
 
+@contextmanager
+def _left_by_worker(array: Path) -> Iterator[ArrayFile]:
+    """Yield an array of the job folder. Raises ResultUnwritable if it is none."""
+    try:
+        opened = _open_floats(array)
+    except (ValueError, EOFError) as error:
+        raise ResultUnwritable(
+            tr("The engine left a result that cannot be read; try again, and please report this.")
+        ) from error
+    with opened:
+        yield opened
+
+
+def _open_floats(file: Path) -> ArrayFile:
+    opened = open_array(file)
+    if opened.dtype.kind != "f":
+        opened.close()
+        raise ValueError(f"{file.name} holds {opened.dtype} values")
+    return opened
+
+
 def _write_raster(
     description: ResultDescription, array: Path, raster: StagedGeotiff, on_fraction: Callable[[float], None]
 ) -> None:
     on_fraction(0.0)
-    with open_array(array) as pixels, open_array(array.with_name(VALID_FILE)) as valid:
+    with _left_by_worker(array) as pixels, open_array(array.with_name(VALID_FILE)) as valid:
         expected = (len(description.bands), description.grid.height_px, description.grid.width_px)
         if pixels.shape != expected:
             raise ResultUnwritable(

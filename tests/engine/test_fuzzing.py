@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headland.engine.array_file import ArrayFile, open_array
+from headland.engine.border_file import OFFSETS_FILE, POINTS_FILE, STRENGTHS_FILE, read_borders
 from headland.engine.calibration import calibration_file, this_machine
 from headland.engine.events import NotAnEvent, decode
 from headland.engine.job import INPUT_FILE, JOB_FILE, VALID_FILE, Job, JobError
@@ -122,6 +123,40 @@ def test_arrays_of_job_folders(folder: Path, pixels: bytes, valid: bytes) -> Non
 def read_all(array: ArrayFile) -> None:
     for band in range(len(array)):
         assert array[band].shape == array.shape[1:]
+
+
+def border_files(*arrays: Any) -> Any:
+    """Draw the files of borders, each of them sound, of another shape, or damaged."""
+    return st.tuples(
+        *(
+            st.just(npy(array)) | damaged(npy(array)) | headers.map(npy_with_header) | border_arrays.map(npy)
+            for array in arrays
+        )
+    )
+
+
+border_arrays = st.lists(numbers | st.sampled_from([0, 2, 4]), max_size=6).map(
+    lambda values: np.array([float(min(max(value, -1e300), 1e300)) for value in values])
+)
+BORDERS = (np.array([[0.0, 0.0], [5.0, 0.0], [5.0, 4.0], [9.0, 4.0]]), np.array([0, 2, 4]), np.array([0.9, 0.4]))
+
+
+@pytest.mark.timeout(0)
+@fuzzed
+@given(border_files(*BORDERS))
+def test_traced_borders(folder: Path, files: tuple[bytes, bytes, bytes]) -> None:
+    for name, content in zip((POINTS_FILE, OFFSETS_FILE, STRENGTHS_FILE), files):
+        (folder / name).write_bytes(content)
+    try:
+        borders = read_borders(folder, 10, 8)
+    except (OSError, ValueError, EOFError):
+        # QGIS's side says it in its own words.
+        return
+    for number in range(len(borders)):
+        line = borders.line(number)
+        assert len(line) >= 2
+        assert ((line >= -1) & (line <= 11)).all()
+        assert 0.0 <= borders.strengths[number] <= 1.0
 
 
 @pytest.mark.timeout(0)
