@@ -95,6 +95,13 @@ fuzz: setup ## fuzz all that is read: INPUTS=10000 of each kind, other ones each
 	HEADLAND_FUZZ=$(or $(INPUTS),10000) "$(DEV)/bin/python" $(PYTEST) tests/engine/test_fuzzing.py
 	HEADLAND_FUZZ=$(or $(INPUTS),10000) QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) tests/bridge/test_fuzzing.py
 
+# Numbers of runs, one for each kind; what a kind found is kept below BUILD and tried first the next time.
+.PHONY: fuzz-coverage
+fuzz-coverage: setup ## fuzz by coverage what needs no QGIS: RUNS=1000000 of each kind, KINDS="events onnx …" (Linux, Python 3.11 or later)
+	"$(SYSTEM_PYTHON)" -m venv --clear "$(BUILD_PATH)/venv-fuzz"
+	"$(BUILD_PATH)/venv-fuzz/bin/python" -m pip --disable-pip-version-check --quiet install --requirement scripts/requirements-fuzz.txt
+	"$(BUILD_PATH)/venv-fuzz/bin/python" scripts/fuzz_by_coverage.py "$(BUILD_PATH)/fuzz" $(or $(RUNS),1000000) $(KINDS)
+
 .PHONY: format
 format: $(STAMPS)/dev ## bring the code into form
 	"$(DEV)/bin/ruff" check --fix-only .

@@ -26,8 +26,9 @@ from headland.engine.border_file import OFFSETS_FILE, POINTS_FILE, STRENGTHS_FIL
 from headland.engine.events import Event, Finished, Started
 from headland.engine.job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE
 from headland.tests.support.fault_rig import EXTRAS
-from headland.tests.support.fuzzing import INPUTS, damaged, fuzzed, is_one_sentence, json_values
+from headland.tests.support.fuzzing import INPUTS, damaged, fuzzed, json_values
 from headland.tests.support.rasters import fields, write_raster
+from headland.tests.support.sentences import is_one_sentence
 
 SHAPE = (2, 36, 40)
 PIXELS = np.linspace(100.0, 4000.0, num=int(np.prod(SHAPE)), dtype=np.float32).reshape(SHAPE)

@@ -27,8 +27,10 @@ from headland.engine.model_file import SHIPPED_MODEL, fitting_card
 from headland.engine.tile_store import TileStore
 from headland.models.card import CardError
 from headland.models.onnx_graph import NotPlain, check_plain
-from headland.tests.support.fuzzing import damaged, damaged_json, fuzzed, is_one_sentence, json_values, numbers, texts
+from headland.tests.support.fuzzing import damaged, damaged_json, fuzzed, json_values, numbers, texts
 from headland.tests.support.jobs import make_job
+from headland.tests.support.onnx_models import small_model
+from headland.tests.support.sentences import is_one_sentence
 
 KEY = "0" * 64
 SHAPE = (2, 6, 7)
@@ -195,27 +197,6 @@ def test_brackets_within_brackets_are_no_stack_overflow(folder: Path, depth: int
     (folder / "deep.json").write_text(deep)
     with pytest.raises(CardError):
         fitting_card(folder / "deep.onnx", 4)
-
-
-def small_model() -> bytes:
-    """Return a network as Decrappify's is built, small enough to be damaged everywhere."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    weights = numpy_helper.from_array(np.ones((3, 3, 3, 3), np.float16), "w16")
-    shape = ["batch", 3, "rows", "columns"]
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["w16"], ["w"], to=TensorProto.FLOAT),
-            helper.make_node("Conv", ["image", "w"], ["restored"], pads=[1, 1, 1, 1]),
-        ],
-        "network",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("restored", TensorProto.FLOAT, shape)],
-        [weights],
-    )
-    model: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    return bytes(model.SerializeToString())
 
 
 @pytest.mark.timeout(0)

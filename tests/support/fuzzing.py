@@ -74,8 +74,3 @@ def damaged_json(draw: st.DrawFn, sound: dict[str, Any], names: Sequence[str] = 
         else:
             content[name] = draw(json_values)
     return content
-
-
-def is_one_sentence(message: str) -> bool:
-    """Whether a message can be shown to a person: one line, one sentence, not endless."""
-    return "\n" not in message and message.endswith(".") and len(message) < 1000
