@@ -93,7 +93,7 @@ faults: setup ## inject every fault into real runs, those that CI leaves out too
 .PHONY: fuzz
 fuzz: setup ## fuzz all that is read: INPUTS=10000 of each kind, other ones each time
 	HEADLAND_FUZZ=$(or $(INPUTS),10000) "$(DEV)/bin/python" $(PYTEST) tests/engine/test_fuzzing.py
-	HEADLAND_FUZZ=$(or $(INPUTS),10000) QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) tests/bridge/test_fuzzing.py
+	HEADLAND_FUZZ=$(or $(INPUTS),10000) QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) tests/bridge/test_fuzzing.py tests/bridge/test_fuzzing_results.py
 
 # Numbers of runs, one for each kind; what a kind found is kept below BUILD and tried first the next time.
 .PHONY: fuzz-coverage

@@ -168,10 +168,9 @@ def main(arguments: list[str]) -> int:
     """Run each kind in a process of its own; return 1 if an input came through, hung, or took too much memory."""
     folder, runs, kinds = Path(arguments[0]).absolute(), arguments[1], arguments[2:] or list(KINDS)
     failed = [kind for kind in kinds if not _is_withstood(kind, folder, runs)]
-    print(
-        f"{len(kinds) - len(failed)} of {len(kinds)} kinds withstood {runs} runs"
-        + "".join(f", not {x}" for x in failed)
-    )
+    print(f"{len(kinds) - len(failed)} of {len(kinds)} kinds withstood {runs} runs")
+    for kind in failed:
+        print(f"not {kind}: the input lies in {folder}")
     return 1 if failed else 0
 
 
