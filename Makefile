@@ -99,13 +99,20 @@ gate: $(STAMPS)/dev ## ask the built zip what the plugin repository asks: its sh
 
 .PHONY: faults
 faults: setup ## inject every fault into real runs, those that CI leaves out too: full disks, killed workers, damaged caches
-	HEADLAND_FAULTS=all "$(DEV)/bin/python" $(PYTEST) tests/engine/test_worker_faults.py
-	HEADLAND_FAULTS=all QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) tests/end_to_end/test_faults.py
+	HEADLAND_FAULTS=all "$(DEV)/bin/python" $(PYTEST) tests/engine/test_worker_faults.py tests/engine/test_worker_faults_of_extras.py
+	HEADLAND_FAULTS=all QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) tests/end_to_end/test_faults.py tests/end_to_end/test_faults_of_extras.py
 
 .PHONY: fuzz
 fuzz: setup ## fuzz all that is read: INPUTS=10000 of each kind, other ones each time
 	HEADLAND_FUZZ=$(or $(INPUTS),10000) "$(DEV)/bin/python" $(PYTEST) tests/engine/test_fuzzing.py
-	HEADLAND_FUZZ=$(or $(INPUTS),10000) QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) tests/bridge/test_fuzzing.py
+	HEADLAND_FUZZ=$(or $(INPUTS),10000) QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) tests/bridge/test_fuzzing.py tests/bridge/test_fuzzing_results.py
+
+# Numbers of runs, one for each kind; what a kind found is kept below BUILD and tried first the next time.
+.PHONY: fuzz-coverage
+fuzz-coverage: setup ## fuzz by coverage what needs no QGIS: RUNS=1000000 of each kind, KINDS="events onnx …" (Linux, Python 3.11 or later)
+	"$(SYSTEM_PYTHON)" -m venv --clear "$(BUILD_PATH)/venv-fuzz"
+	"$(BUILD_PATH)/venv-fuzz/bin/python" -m pip --disable-pip-version-check --quiet install --requirement scripts/requirements-fuzz.txt
+	"$(BUILD_PATH)/venv-fuzz/bin/python" scripts/fuzz_by_coverage.py "$(BUILD_PATH)/fuzz" $(or $(RUNS),1000000) $(KINDS)
 
 .PHONY: format
 format: $(STAMPS)/dev ## bring the code into form
@@ -207,6 +214,11 @@ calibrate-confidence: setup ## fit and calibrate the network that predicts error
 bench-confidence: setup ## do the error bounds hold, and do they rank errors: DATA=folder with highres/ and scenes/ SCALE=2|4 OUT=file.json NETWORK=file.npz
 	"$(DEV)/bin/python" scripts/bench_confidence.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-confidence.json)" \
 	    --scale $(or $(SCALE),4) $(if $(NETWORK),--parameters "$(NETWORK)")
+
+.PHONY: bench-radiometry
+bench-radiometry: setup ## NDVI and band ratios of results against the source's, and what single pixels are worth: DATA=folder with scenes/ OUT=file.json
+	"$(DEV)/bin/python" scripts/bench_radiometry.py "$(or $(OUT),$(BUILD_PATH)/bench-radiometry.json)" \
+	    $(if $(DATA),--data "$(DATA)")
 
 .PHONY: clean
 clean: ## remove all that was made

@@ -1,23 +1,21 @@
-"""Writes traced borders as a GeoPackage that appears under its name only when it is whole."""
+"""Writes traced borders as a GeoPackage."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Callable, Optional
+from typing import Optional
 
 import numpy as np
 from numpy.typing import NDArray
-from osgeo import gdal, ogr, osr
+from osgeo import gdal, ogr
 
 from ..engine.border_file import BorderLines
 from ..engine.grid import Grid
-from .compat import close_dataset
-from .gdal_errors import GdalError, gdal_failures_raised
+from .gdal_errors import GdalError
+from .geopackage import LayerDescription, OnFraction, StagedGeopackage, create_layer
 from .raster_sink import ResultUnwritable
-from .staging import StagedFile, Staging, check_free
 from .words import tr
 
 LAYER_NAME = "field_borders"
@@ -25,31 +23,26 @@ STRENGTH_FIELD = "strength"
 # In metres where the size of a pixel on the ground is known, else in units of the CRS.
 LENGTH_M_FIELD, LENGTH_FIELD = "length_m", "length"
 
-_PARTIAL_NAME = "borders.gpkg"
 _LINES_A_TRANSACTION = 20_000
 _WKB_LINE = 2
 
 
 @dataclass(frozen=True)
-class BorderDescription:
+class BorderDescription(LayerDescription):
     """What the file says about its lines.
 
     Attributes:
         grid: that of the result.
         pixel_size_m: ground size (x, y) of one of its pixels in metres, or None where it is unknown.
-        title, abstract: for people.
     """
 
-    grid: Grid
-    pixel_size_m: Optional[tuple[float, float]]
-    title: str
-    abstract: str
+    pixel_size_m: Optional[tuple[float, float]] = None
 
 
-class StagedBorders(StagedFile):
-    """Borders; their name must be free: lines that somebody has edited are not to be lost."""
+class StagedBorders(StagedGeopackage):
+    """Borders."""
 
-    def write(self, description: BorderDescription, lines: BorderLines, on_fraction: Callable[[float], None]) -> None:
+    def write(self, description: BorderDescription, lines: BorderLines, on_fraction: OnFraction) -> None:
         """Write the GeoPackage into a private folder beside its place.
 
         Args:
@@ -59,49 +52,22 @@ class StagedBorders(StagedFile):
             ResultUnwritable: if GDAL fails.
             OSError: if the folder cannot be written to.
         """
-        path, staging = self._begin()
         try:
-            with gdal_failures_raised() as raise_failure:
-
-                def tell(fraction: float) -> None:
-                    raise_failure()
-                    on_fraction(fraction)
-
-                _write(staging.path / _PARTIAL_NAME, description, lines, tell)
-                raise_failure()
+            self._make(lambda dataset, tell: _fill(dataset, description, lines, tell), on_fraction)
         except GdalError as error:
             raise ResultUnwritable(
                 tr(
                     "The borders cannot be written to {folder} ({error}); see that there is room on the disk, or "
                     "choose another folder."
-                ).format(folder=path.parent, error=error)
+                ).format(folder=self.folder, error=error)
             ) from error
 
-    def _move_to(self, path: Path, staging: Staging) -> None:
-        check_free(path)
-        staging.move(staging.path / _PARTIAL_NAME, path)
 
-
-def _write(
-    path: Path, description: BorderDescription, lines: BorderLines, on_fraction: Callable[[float], None]
-) -> None:
-    dataset = gdal.GetDriverByName("GPKG").Create(str(path), 0, 0, 0, gdal.GDT_Unknown)
-    try:
-        _fill(dataset, description, lines, on_fraction)
-    finally:
-        close_dataset(dataset)
-    # GDAL before 3.8 closes it only now.
-    del dataset
-    on_fraction(1.0)
-
-
-def _fill(
-    dataset: gdal.Dataset, description: BorderDescription, lines: BorderLines, on_fraction: Callable[[float], None]
-) -> None:
+def _fill(dataset: gdal.Dataset, description: BorderDescription, lines: BorderLines, on_fraction: OnFraction) -> None:
     """Write the lines."""
     length_field = LENGTH_FIELD if description.pixel_size_m is None else LENGTH_M_FIELD
     unit = description.grid.pixel_size if description.pixel_size_m is None else description.pixel_size_m
-    layer = _create_layer(dataset, description)
+    layer = create_layer(dataset, LAYER_NAME, ogr.wkbLineString, description)
     # An error keeps this frame alive, and what refers to a layer must not outlive its dataset.
     try:
         for name in (STRENGTH_FIELD, length_field):
@@ -118,19 +84,6 @@ def _fill(
         del layer
 
 
-def _create_layer(dataset: gdal.Dataset, description: BorderDescription) -> ogr.Layer:
-    options = [f"IDENTIFIER={description.title}", f"DESCRIPTION={description.abstract}"]
-    # A CRS that the older WKT has no words for is kept in the newer one, but not without complaint.
-    gdal.PushErrorHandler("CPLQuietErrorHandler")
-    try:
-        layer = dataset.CreateLayer(LAYER_NAME, _reference(description.grid), ogr.wkbLineString, options)
-    finally:
-        gdal.PopErrorHandler()
-    if layer is None:
-        raise GdalError(gdal.GetLastErrorMsg() or "the layer cannot be made")
-    return layer
-
-
 def _add(layer: ogr.Layer, coordinates: NDArray[np.float64], values: Mapping[str, float]) -> None:
     feature = ogr.Feature(layer.GetLayerDefn())
     try:
@@ -141,16 +94,6 @@ def _add(layer: ogr.Layer, coordinates: NDArray[np.float64], values: Mapping[str
     finally:
         # As above.
         del feature, layer
-
-
-def _reference(grid: Grid) -> Optional[osr.SpatialReference]:
-    if not grid.crs_wkt:
-        return None
-    reference = osr.SpatialReference()
-    reference.ImportFromWkt(grid.crs_wkt)
-    # Coordinates are (x, y), whatever order the authority has.
-    reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
-    return reference
 
 
 def _located(points: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:

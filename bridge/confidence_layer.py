@@ -1,4 +1,4 @@
-"""Shows how far off the result may be: a veil over what is uncertain, above the result and in a group with it."""
+"""Shows how far off the result may be: a veil, the denser the farther, above the result and in a group with it."""
 
 from __future__ import annotations
 
@@ -27,25 +27,38 @@ _VEIL, _MOST_OPAQUE = QColor(230, 0, 150), 170
 
 
 def add_confidence(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: dict[str, Any]) -> QgsRasterLayer:
-    """Add ``file`` to the project, directly above the layer of its result, and return its layer. On the main thread."""
+    """Add ``file`` to the project, directly above the layer of its result, and return its layer. On the main thread.
+
+    It is not shown: it hides the colours, and the hatch (uncertain_layer.py) says where to look.
+    """
     project = QgsProject.instance()
     options = QgsRasterLayer.LayerOptions()
     # The CRS is known; QGIS must not ask for it.
     options.skipCrsValidation = True
-    layer = QgsRasterLayer(str(file), tr("{} (possible error)").format(plan.source_name), "gdal", options)
+    layer = QgsRasterLayer(str(file), confidence_name(plan), "gdal", options)
     layer.setCrs(result.crs())
-    _veil(layer, _shown_band(result), plan, report)
-    describe_confidence(layer, report)
+    finish_confidence(layer, shown_band(result), plan, report)
     mark_as_result(layer, plan.source_layer_id)
     tie_confidence(layer, result)
     project.addMapLayer(layer, False)
     node = project.layerTreeRoot().findLayer(result.id())
     group = node.parent()
-    group.insertLayer(group.children().index(node), layer)
+    group.insertLayer(group.children().index(node), layer).setItemVisibilityChecked(False)
     return layer
 
 
-def _shown_band(result: QgsRasterLayer) -> int:
+def confidence_name(plan: EnhancePlan) -> str:
+    """Return what the layer is called in the layer tree."""
+    return tr("{} (possible error)").format(plan.source_name)
+
+
+def finish_confidence(layer: QgsRasterLayer, band: int, plan: EnhancePlan, report: dict[str, Any]) -> None:
+    """Give the layer its veil, of the 1-based ``band``, and its metadata."""
+    _veil(layer, band, plan, report)
+    describe_confidence(layer, report)
+
+
+def shown_band(result: QgsRasterLayer) -> int:
     """Return the first band that the result's style shows; there is one veil, and people look at that."""
     renderer = result.renderer()
     bands = [band for band in (renderer.usesBands() if renderer is not None else []) if band > 0]

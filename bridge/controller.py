@@ -21,6 +21,7 @@ from .quick_look import discard, quick_look_request
 from .request import EnhanceRequest
 from .result_layer import add_dip, add_result
 from .task import EnhanceTask
+from .uncertain_layer import add_uncertain_areas
 from .words import tr
 
 # The worker is gone two seconds after it was cancelled; the rest is for a slow disk.
@@ -289,6 +290,8 @@ def _add(result: EnhanceResult) -> QgsRasterLayer:
         describe_dip(add_dip(result.plan, result.dip_output, layer, QgsProject.instance()), result.summary)
     if result.confidence is not None and result.confidence.exists():
         add_confidence(result.plan, result.confidence, layer, result.summary)
+    if result.uncertain_areas is not None and result.uncertain_areas.exists():
+        add_uncertain_areas(result.plan, result.uncertain_areas, layer, result.summary)
     if result.borders is not None and result.borders.exists():
         add_borders(result.plan, result.borders, layer, result.summary)
     return layer

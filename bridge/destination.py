@@ -19,7 +19,8 @@ from .words import tr
 
 OUTPUT_EXTENSIONS = (".tif", ".tiff")
 REPORT_EXTENSION = ".report.json"
-BORDERS_ENDING, DIP_ENDING, CONFIDENCE_ENDING = "_borders{}.gpkg", "_dip{}.tif", "_confidence{}.tif"
+BORDERS_ENDING, DIP_ENDING = "_borders{}.gpkg", "_dip{}.tif"
+CONFIDENCE_ENDING, UNCERTAIN_ENDING = "_confidence{}.tif", "_uncertain{}.gpkg"
 # GDAL puts what a GeoTIFF cannot say into a file beside it.
 LONGEST_SIDECAR_ENDING = ".aux.xml"
 

@@ -13,28 +13,25 @@ from typing import Any, Callable, Optional
 
 from qgis.core import Qgis, QgsMessageLog
 
-from ..engine.array_file import open_array
-from ..engine.border_file import read_borders
 from ..engine.client import WorkerCancelled, WorkerFailed, run_worker
 from ..engine.engine_users import engine_in_use
 from ..engine.environment import location
 from ..engine.events import Event, Finished, Preview, Progress, Started
 from ..engine.in_numpy.run import run_in_numpy
-from ..engine.job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE, PREVIEW_FILE, VALID_FILE
-from .border_sink import BorderDescription, StagedBorders
+from ..engine.job import PREVIEW_FILE
 from .doubts import anchor_stands_in
 from .estimating import estimate_plan, learn_download_from, learn_from
 from .file_failure import file_failure
 from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
+from .outputs import StagedOutputs
 from .phases import phase_in_words
 from .plan import EnhancePlan
 from .private_folder import PrivateFolder
-from .provenance import border_abstract, confidence_bands, confidence_items, dip_items, tiff_items
-from .raster_sink import ResultDescription, ResultUnwritable, StagedGeotiff
+from .raster_sink import ResultUnwritable
 from .raster_source import SourceUnreadable, read_window
-from .report import StagedReport, compose_report
+from .report import compose_report
 from .source_files import unchanged
-from .staging import NotPutBack, StagedFile
+from .staging import NotPutBack
 from .version import headland_version
 from .web_source import WebSource, read_web_picture
 from .words import tr
@@ -105,6 +102,11 @@ class EnhanceResult:
         return self.plan.confidence
 
     @property
+    def uncertain_areas(self) -> Optional[Path]:
+        """The GeoPackage of where it is uncertain, None if that was not mapped."""
+        return self.plan.uncertain_areas
+
+    @property
     def borders(self) -> Optional[Path]:
         """The GeoPackage of traced borders, None if none were asked for."""
         return self.plan.borders
@@ -136,6 +138,10 @@ class _Run:
         if self.is_cancelled():
             raise EnhanceCancelled
         self._on_progress(phase, fraction)
+
+    def tell_writing(self, phase: str, fraction: float) -> None:
+        """Say how much of the rasters is written; raises as :meth:`tell` does."""
+        self.tell(phase, WORK_UNTIL + (1.0 - WORK_UNTIL) * fraction)
 
     def start_engine(self, *, is_in_qgis: bool) -> None:
         """Say that the worker is being started, if one is."""
@@ -186,23 +192,16 @@ def enhance(
     try:
         sweep_leftovers({plan.output.parent, plan.report.parent})
         expected = estimate_plan(plan)
-        with (
-            _job_folder() as folder,
-            StagedGeotiff(plan.output) as raster,
-            StagedGeotiff(plan.dip_output, may_replace=False) as dip_raster,
-            StagedGeotiff(plan.confidence, may_replace=False) as confidence_raster,
-            StagedReport(plan.report) as report,
-            StagedBorders(plan.borders) as borders,
-        ):
+        with _job_folder() as folder, StagedOutputs(plan) as outputs:
             _read(plan, run, folder)
             finished = _work(plan, run, folder, is_to_finish, on_preview)
-            _write(plan, run, folder, (raster, dip_raster, confidence_raster), finished.report)
-            if plan.borders is not None:
-                _write_borders(plan, run, folder, borders)
+            with run.timed("write"):
+                outputs.write_rasters(folder, run.started, finished.report, run.tell_writing)
+            outputs.write_borders(folder, lambda _done: run.tell(tr("Writing the borders"), 1.0))
             seconds = {**run.seconds, "total": run.total_s}
             summary = compose_report(plan, run.started, finished.report, seconds, expected.seconds)
-            report.write(summary)
-            _publish(report, borders, dip_raster, confidence_raster, raster)
+            outputs.write_report(summary)
+            outputs.publish()
     except WorkerCancelled as error:
         raise EnhanceCancelled from error
     except WorkerFailed as error:
@@ -282,62 +281,6 @@ def _work(
             return run_worker(plan.engine_python, folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
 
 
-def _write(
-    plan: EnhancePlan,
-    run: _Run,
-    folder: Path,
-    rasters: tuple[StagedGeotiff, StagedGeotiff, StagedGeotiff],
-    worker_report: dict[str, Any],
-) -> None:
-    """Turn the worker's arrays into GeoTIFFs: the result's, and those that are wished for beside it."""
-    items = tiff_items(plan, run.started, worker_report)
-    described = [(rasters[0], OUTPUT_FILE, plan.bands, items)]
-    if plan.dip_output is not None:
-        described.append((rasters[1], DIP_FILE, plan.bands, dip_items(plan, items)))
-    if plan.confidence is not None:
-        described.append((rasters[2], CONFIDENCE_FILE, confidence_bands(plan), confidence_items(plan, items)))
-    share = (1.0 - WORK_UNTIL) / len(described)
-    with run.timed("write"):
-        for number, (raster, file, bands, notes) in enumerate(described):
-            description = ResultDescription(plan.output_grid, bands, plan.metadata, notes, plan.is_cloud_optimised)
-            _write_raster(description, run, folder / file, raster, WORK_UNTIL + number * share, share)
-
-
-def _write_raster(
-    description: ResultDescription,
-    run: _Run,
-    array: Path,
-    raster: StagedGeotiff,
-    begin: float,
-    share: float,
-) -> None:
-    phase = tr("Writing the result")
-    run.tell(phase, begin)
-    with open_array(array) as pixels, open_array(array.with_name(VALID_FILE)) as valid:
-        expected = (len(description.bands), description.grid.height_px, description.grid.width_px)
-        if pixels.shape != expected:
-            raise EnhanceFailed(
-                tr("The engine returned a result of another size than it was asked for; please report this."),
-                f"expected {expected}, got {pixels.shape}",
-            )
-        raster.write(description, pixels, valid, lambda done: run.tell(phase, begin + share * done))
-
-
-def _write_borders(plan: EnhancePlan, run: _Run, folder: Path, borders: StagedBorders) -> None:
-    """Turn the worker's lines into the GeoPackage."""
-    grid, size = plan.output_grid, plan.pixel_size_m
-    try:
-        lines = read_borders(folder, grid.width_px, grid.height_px)
-    except (OSError, ValueError, EOFError) as error:
-        raise EnhanceFailed(
-            tr("The engine returned no borders that can be read; leave them out, and please report this."),
-            traceback.format_exc(),
-        ) from error
-    size = None if size is None else (size[0] / plan.job.scale, size[1] / plan.job.scale)
-    description = BorderDescription(grid, size, plan.result_name, border_abstract(plan.source_name))
-    borders.write(description, lines, lambda _done: run.tell(tr("Writing the borders"), 1.0))
-
-
 def _join(*texts: str) -> str:
     return "\n\n".join(filter(None, texts))
 
@@ -365,22 +308,3 @@ def _job_folder() -> Iterator[Path]:
         yield folder.path
     finally:
         folder.remove()
-
-
-def _publish(*files: StagedFile) -> None:
-    """Give all files their names, or none. What may replace a file for good comes last."""
-    published: list[StagedFile] = []
-    try:
-        for file in files:
-            file.publish()
-            published.append(file)
-    except BaseException as error:
-        places = error.places if isinstance(error, NotPutBack) else ()
-        for file in reversed(published):
-            try:
-                file.take_back()
-            except NotPutBack as other:
-                places += other.places
-        if places:
-            raise NotPutBack(places) from error
-        raise

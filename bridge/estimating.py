@@ -23,6 +23,8 @@ _OVERVIEW_FACTOR = 4 / 3
 _BOUND_BYTES = 4
 # What traced borders take a low-res pixel of dense farmland, in the job folder and as a GeoPackage.
 _BORDER_BYTES, _GEOPACKAGE_BYTES = 1.0, 3.0
+# What uncertain areas take a low-res pixel of patchy land: the mask that they are outlined in, and the GeoPackage.
+_AREA_BYTES = 3.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def disk_needs(plan: EnhancePlan) -> DiskNeeds:
     # A cloud-optimised GeoTIFF is made of another one.
     files = 2 if plan.is_cloud_optimised else 1
     lines = 0 if plan.borders is None else area_px
+    areas = 0 if plan.uncertain_areas is None else area_px
     floats = 4 if np.can_cast(dtype, np.float32, casting="safe") else 8
     return DiskNeeds(
         job_folder_bytes=int(
@@ -70,6 +73,7 @@ def disk_needs(plan: EnhancePlan) -> DiskNeeds:
         result_bytes=int(
             files * pixels * scale**2 * (pictures * dtype.itemsize + bounds * _BOUND_BYTES) * _OVERVIEW_FACTOR
             + lines * _GEOPACKAGE_BYTES
+            + areas * _AREA_BYTES
         ),
     )
 

@@ -15,14 +15,20 @@ from osgeo import gdal
 
 # What a sentence bears; GDAL may quote a damaged file at length.
 LONGEST_MESSAGE = 300
+_STATEMENT_BEGINS, _STATEMENT_ENDS = "sqlite3_exec(", ") failed: "
 
 
 class GdalError(RuntimeError):
     """GDAL reported a failure; the text is its message, in one line."""
 
     def __init__(self, message: str) -> None:
-        text = " ".join(message.split())
+        text = " ".join(_without_statement(message).split())
         super().__init__(text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…")
+
+
+def _without_statement(message: str) -> str:
+    """Return what SQLite says is wrong without the statement at which it is, which GDAL quotes with our texts in it."""
+    return message.rpartition(_STATEMENT_ENDS)[2] if message.startswith(_STATEMENT_BEGINS) else message
 
 
 @contextmanager

@@ -18,7 +18,8 @@ def gdal_progress(on_fraction: Callable[[float], None]) -> Iterator[GdalCallback
         # An exception cannot travel through GDAL, so it waits outside. Its traceback would keep GDAL's call, and with
         # it the dataset, which then is not closed before somebody else's work is under way.
         try:
-            on_fraction(fraction)
+            # Some of GDAL's algorithms count a little beyond the end.
+            on_fraction(min(1.0, fraction))
         except BaseException as error:  # noqa: BLE001
             raised.append(error.with_traceback(None))
         return 0 if raised else 1

@@ -49,6 +49,7 @@ class EnhancePlan:
         report: where the JSON report goes.
         dip_output: where the GeoTIFF of Deep Image Prior's own picture goes; None if it is not kept.
         confidence: where the GeoTIFF of how far off the result may be goes; None if that is not mapped.
+        uncertain_areas: where the GeoPackage of where it is uncertain goes; None as above.
         borders: where the GeoPackage of traced borders goes; None if none are traced.
         is_cloud_optimised: whether the GeoTIFF is to be one.
         is_extent_clipped: whether the wished-for extent reaches beyond the layer by a pixel or more.
@@ -71,6 +72,7 @@ class EnhancePlan:
     report: Path
     dip_output: Optional[Path] = None
     confidence: Optional[Path] = None
+    uncertain_areas: Optional[Path] = None
     borders: Optional[Path] = None
     is_cloud_optimised: bool = False
     is_extent_clipped: bool = False
@@ -101,13 +103,17 @@ class EnhancePlan:
     @property
     def files(self) -> tuple[Path, ...]:
         """All that it writes."""
-        written = (self.output, self.report, self.dip_output, self.confidence, self.borders)
+        written = (self.output, self.report, *self._extras)
         return tuple(file for file in written if file is not None)
 
     @property
     def has_extras(self) -> bool:
         """Whether more layers than one come of it."""
-        return any(extra is not None for extra in (self.dip_output, self.confidence, self.borders))
+        return any(extra is not None for extra in self._extras)
+
+    @property
+    def _extras(self) -> tuple[Optional[Path], ...]:
+        return self.dip_output, self.confidence, self.uncertain_areas, self.borders
 
     @property
     def result_name(self) -> str:

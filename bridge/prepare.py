@@ -30,6 +30,7 @@ from .destination import (
     BORDERS_ENDING,
     CONFIDENCE_ENDING,
     DIP_ENDING,
+    UNCERTAIN_ENDING,
     check_room,
     choose_extra,
     choose_output,
@@ -39,6 +40,7 @@ from .estimating import disk_needs
 from .layer_bands import as_qgis_shows_it, chosen_bands, paletted
 from .layer_extent import bounds_of, reaches_beyond, window_of
 from .plan import CannotEnhance, EngineMissing, EnhancePlan
+from .qgis_errors import qgis_failures_in_words
 from .raster_source import BandInfo, Metadata, RasterInfo, RasterUri, SourceUnreadable, describe
 from .request import EnhanceRequest
 from .source_files import source_files
@@ -65,8 +67,9 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     """
     layer = checked_layer(request.layer)
     describe_source = _web_raster if is_web_layer(layer) else _file_raster
-    raster = describe_source(layer, request, transform_context)
-    pixel_size_m = _pixel_size_m(layer.crs(), raster.grid, raster.window, transform_context)
+    with qgis_failures_in_words(layer.name()):
+        raster = describe_source(layer, request, transform_context)
+        pixel_size_m = _pixel_size_m(layer.crs(), raster.grid, raster.window, transform_context)
     python, missing = _found_engine()
     job = _job(request, raster, pixel_size_m, has_engine=python is not None)
     _check_model(request)
@@ -95,6 +98,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
         report=report,
         dip_output=choose_extra(output, DIP_ENDING) if job.keeps_dip else None,
         confidence=choose_extra(output, CONFIDENCE_ENDING) if job.maps_confidence else None,
+        uncertain_areas=choose_extra(output, UNCERTAIN_ENDING) if job.maps_confidence else None,
         borders=choose_extra(output, BORDERS_ENDING) if job.traces_borders else None,
         is_cloud_optimised=request.is_cloud_optimised,
         is_extent_clipped=request.extent is not None

@@ -111,6 +111,11 @@ def describe_confidence(layer: QgsMapLayer, report: dict[str, Any]) -> None:
     _describe(layer, report, report["output"], abstract, "possible error")
 
 
+def describe_uncertain_areas(layer: QgsMapLayer, report: dict[str, Any]) -> None:
+    """Write likewise what the outlined areas are."""
+    _describe(layer, report, report["output"], uncertain_areas_abstract(report["input"]["layer"]), "uncertain areas")
+
+
 def describe_borders(layer: QgsMapLayer, report: dict[str, Any]) -> None:
     """Write likewise what traced borders are: a guess."""
     _describe(layer, report, report["output"], border_abstract(report["input"]["layer"]), "field borders")
@@ -126,6 +131,14 @@ def _describe(layer: QgsMapLayer, report: dict[str, Any], parent: str, abstract:
     metadata.setHistory(history_of(report))
     metadata.setCrs(layer.crs())
     layer.setMetadata(metadata)
+
+
+def uncertain_areas_abstract(source_name: str) -> str:
+    """Return what people should know of the areas in which the enhanced copy of a layer is uncertain."""
+    return (
+        f"Where {source_name}, as enhanced by Headland, may be off by a quarter of its bands' usual range or more, on "
+        "average: about as much as neighbouring fields differ. Outside it may be off as well, but by less."
+    )
 
 
 def border_abstract(source_name: str) -> str:

@@ -6,6 +6,7 @@ QGIS's own provider applies scale and offset while it reads; the engine and the 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +164,7 @@ def _describe(dataset: gdal.Dataset) -> RasterInfo:
         has_geotransform=geotransform is not None,
         has_ground_control_points=dataset.GetGCPCount() > 0,
         bands=tuple(_describe_band(dataset, number) for number in range(1, dataset.RasterCount + 1)),
-        files=tuple(Path(file) for file in dataset.GetFileList() or ()),
+        files=tuple(Path(os.fsdecode(file)) for file in dataset.GetFileList() or ()),
         metadata=_metadata(dataset),
         is_enhanced=dataset.GetMetadataItem(NATURE_ITEM) == NATURE
         or dataset.GetMetadataItem(CONFIDENCE_ITEM) is not None,
@@ -294,12 +295,12 @@ def _describe_band(dataset: gdal.Dataset, number: int) -> BandInfo:
     band = dataset.GetRasterBand(number)
     return BandInfo(
         number=number,
-        name=band.GetDescription() or "",
+        name=_text(band.GetDescription() or ""),
         dtype=_dtype_name(band),
         nodata=_nodata(band),
         scale=band.GetScale(),
         offset=band.GetOffset(),
-        unit=band.GetUnitType() or "",
+        unit=_text(band.GetUnitType() or ""),
         colour=band.GetColorInterpretation(),
         is_paletted=band.GetColorInterpretation() == gdal.GCI_PaletteIndex or band.GetColorTable() is not None,
         metadata=_metadata(band),
@@ -326,10 +327,22 @@ def _nodata(band: gdal.Band) -> Optional[Number]:
     return int(nodata)
 
 
+def _text(text: Union[str, bytes]) -> str:
+    """Return a file's text as text that can be written down.
+
+    What is no UTF-8 arrives as bytes, or with surrogates for its bytes. It is most often Latin-1, which all bytes are.
+    """
+    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
 def _metadata(owner: Union[gdal.Dataset, gdal.Band]) -> Metadata:
     domains = []
     for domain in _KEPT_DOMAINS:
-        items = owner.GetMetadata(domain) or {}
+        items = {_text(name): _text(value) for name, value in (owner.GetMetadata(domain) or {}).items()}
         kept = tuple((name, value) for name, value in items.items() if not name.startswith(_DROPPED_ITEMS))
         if kept:
             domains.append((domain, kept))

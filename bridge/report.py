@@ -80,6 +80,7 @@ def compose_report(
         **worker_report,
         **borders,
         **({} if plan.confidence is None else {"confidence_output": str(plan.confidence)}),
+        **({} if plan.uncertain_areas is None else {"uncertain_areas_output": str(plan.uncertain_areas)}),
         **({} if plan.dip_output is None else {"dip_output": str(plan.dip_output)}),
         "estimated_s": round(estimated_s, 1),
         "seconds": {stage: round(spent, 3) for stage, spent in stages.items()},

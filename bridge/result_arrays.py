@@ -53,6 +53,13 @@ class ResultArrays:
         first = self.first_row(strip)
         return self._pixels[band, first : first + strip.rows * self._scale], valid
 
+    def read_means(self, band: int, strip: Strip) -> NDArray[np.floating[Any]]:
+        """Return the 0-based ``band``'s means over the pixels of the input, (row, column)."""
+        first, scale = self.first_row(strip), self._scale
+        values = self._pixels[band, first : first + strip.rows * scale]
+        means: NDArray[np.floating[Any]] = values.reshape(strip.rows, scale, -1, scale).mean(axis=(1, 3))
+        return means
+
     def first_row(self, strip: Strip) -> int:
         """Return the strip's first row in pixels of the result."""
         return strip.top * self._scale

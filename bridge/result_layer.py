@@ -25,9 +25,9 @@ from .words import tr
 _BAND_ATTRIBUTES = ("band", "grayBand", "redBand", "greenBand", "blueBand")
 # How QGIS shows what a map server sends: as it is. A file with the same colours needs a renderer of bands.
 _PICTURE_RENDERER = "singlebandcolordata"
-# Of a result: the ids of its source layer, of Deep Image Prior's own picture, and of what veils it.
+# Of a result: the ids of its source layer, of Deep Image Prior's own picture, and of what veils and what hatches it.
 _SOURCE_PROPERTY, _DIP_PROPERTY = "headland/source_layer", "headland/dip_layer"
-_CONFIDENCE_PROPERTY = "headland/confidence_layer"
+_CONFIDENCE_PROPERTY, _UNCERTAIN_PROPERTY = "headland/confidence_layer", "headland/uncertain_layer"
 _STYLE_CATEGORIES = QgsMapLayer.StyleCategory.Symbology | QgsMapLayer.StyleCategory.Rendering
 
 
@@ -60,7 +60,7 @@ def add_dip(plan: EnhancePlan, file: Path, result: QgsRasterLayer, project: QgsP
     """
     found = project.mapLayer(plan.source_layer_id)
     layer = open_result(plan, file, found if isinstance(found, QgsRasterLayer) else None)
-    layer.setName(tr("{} (×{}, DIP alone)").format(plan.source_name, plan.job.scale))
+    layer.setName(dip_name(plan))
     layer.setCustomProperty(_SOURCE_PROPERTY, plan.source_layer_id)
     result.setCustomProperty(_DIP_PROPERTY, layer.id())
     project.addMapLayer(layer, False)
@@ -68,6 +68,11 @@ def add_dip(plan: EnhancePlan, file: Path, result: QgsRasterLayer, project: QgsP
     group = node.parent()
     group.insertLayer(group.children().index(node) + 1, layer).setItemVisibilityChecked(False)
     return layer
+
+
+def dip_name(plan: EnhancePlan) -> str:
+    """Return what the layer of Deep Image Prior's own picture is called in the layer tree."""
+    return tr("{} (×{}, DIP alone)").format(plan.source_name, plan.job.scale)
 
 
 def mark_as_result(layer: QgsMapLayer, source_layer_id: str) -> None:
@@ -80,9 +85,15 @@ def tie_confidence(confidence: QgsMapLayer, result: QgsRasterLayer) -> None:
     result.setCustomProperty(_CONFIDENCE_PROPERTY, confidence.id())
 
 
-def confidence_id_of(layer: QgsMapLayer) -> str:
-    """Return the id of the layer that says how far off a result may be, "" if there is none."""
-    return str(layer.customProperty(_CONFIDENCE_PROPERTY, ""))
+def tie_uncertain_areas(areas: QgsMapLayer, result: QgsRasterLayer) -> None:
+    """Let ``result`` know the layer that hatches where it is uncertain."""
+    result.setCustomProperty(_UNCERTAIN_PROPERTY, areas.id())
+
+
+def doubt_ids_of(layer: QgsMapLayer) -> tuple[str, ...]:
+    """Return the ids of the layers that say how far off a result may be, and where it is uncertain; those there are."""
+    ids = (str(layer.customProperty(name, "")) for name in (_CONFIDENCE_PROPERTY, _UNCERTAIN_PROPERTY))
+    return tuple(filter(None, ids))
 
 
 def dip_id_of(layer: QgsMapLayer) -> str:
@@ -91,16 +102,14 @@ def dip_id_of(layer: QgsMapLayer) -> str:
 
 
 def result_of(layer: Optional[QgsMapLayer], project: QgsProject) -> Optional[QgsRasterLayer]:
-    """Return the result that ``layer`` is, or that it goes with as Deep Image Prior's picture or as the veil.
+    """Return the result that ``layer`` is, or that it goes with as Deep Image Prior's picture, veil or hatch.
 
     None if it is none, or if the source that it could be compared with has gone.
     """
     if layer is None or project.mapLayer(source_id_of(layer)) is None:
         return None
-    others = (
-        other for other in project.mapLayers().values() if layer.id() in (dip_id_of(other), confidence_id_of(other))
-    )
-    result = next(others, layer)
+    others = project.mapLayers().values()
+    result = next((other for other in others if layer.id() in (dip_id_of(other), *doubt_ids_of(other))), layer)
     return result if isinstance(result, QgsRasterLayer) else None
 
 

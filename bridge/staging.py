@@ -16,20 +16,29 @@ STAGING_PREFIX = ".headland-"
 
 
 class NotPutBack(RuntimeError):
-    """Files that were set aside could not come back; the text is one sentence that says where they lie now.
+    """Moves could not be undone; the text is one sentence that says what lies where now.
 
     Attributes:
-        places: "file now lies at place", one for each.
+        places: "file now lies at place", one for each that was set aside and could not come back.
+        left: files that came to their places and could not be taken away again, though there is no result.
     """
 
-    def __init__(self, places: tuple[str, ...]) -> None:
-        super().__init__(
+    def __init__(self, places: tuple[str, ...], left: tuple[Path, ...] = ()) -> None:
+        facts = tr(" and ").join((*places, *(tr("{file} is left over").format(file=file) for file in left)))
+        sentence = (
             tr(
-                "The result could not be written, nor what was there before be put back ({places}); move it back once "
+                "The result could not be written, nor the folder be left as it was ({facts}); remove what is left over "
+                "and move back the rest once it can be written to."
+            )
+            if left
+            else tr(
+                "The result could not be written, nor what was there before be put back ({facts}); move it back once "
                 "the folder can be written to."
-            ).format(places=tr(" and ").join(places))
+            )
         )
+        super().__init__(sentence.format(facts=facts))
         self.places = places
+        self.left = left
 
 
 class Staging:
@@ -63,9 +72,10 @@ class Staging:
         """Undo every move, the last one first.
 
         Raises:
-            NotPutBack: if a file that was set aside has to stay so; then the folder stays too, for good.
+            NotPutBack: if a file has to stay where it is; if it was set aside, the folder stays too, for good.
         """
-        stranded = []
+        stranded: dict[Path, Path] = {}
+        left: list[Path] = []
         while self._moves:
             source, target = self._moves.pop()
             try:
@@ -73,10 +83,16 @@ class Staging:
                 target.replace(source)
             except OSError:
                 if target.parent == self.path:
-                    stranded.append(f"{source} now lies at {target}")
-        if stranded:
-            self._is_to_stay = True
-            raise NotPutBack(tuple(stranded))
+                    stranded[source] = target
+                elif os.path.lexists(target):
+                    left.append(target)
+            else:
+                left = [file for file in left if file != source]
+        if stranded or left:
+            self._is_to_stay = bool(stranded)
+            places = (tr("{file} now lies at {place}").format(file=file, place=at) for file, at in stranded.items())
+            # What is moved back takes the place of what is left there.
+            raise NotPutBack(tuple(places), tuple(file for file in left if file not in stranded))
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
@@ -132,6 +148,11 @@ class StagedFile:
         """Undo ``publish``, as far as no file was replaced for good."""
         if self._staging is not None:
             self._staging.move_back()
+
+    @property
+    def folder(self) -> Optional[Path]:
+        """Where the file goes."""
+        return None if self._path is None else self._path.parent
 
     def _begin(self) -> tuple[Path, Staging]:
         """Return the path, and a new private folder beside it to make the file in."""

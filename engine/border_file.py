@@ -89,6 +89,9 @@ def read_borders(folder: Path, width_px: int, height_px: int) -> BorderLines:
     strengths = _read(folder / STRENGTHS_FILE, np.dtype(np.float64), 1)
     if points.shape[1] != 2 or len(offsets) != len(strengths) + 1:  # noqa: PLR2004, x and y
         raise ValueError(f"borders of the shapes {points.shape}, {offsets.shape} and {strengths.shape}")
+    # Differences of numbers as large as an int64 holds would come round to positive ones.
+    if not ((offsets >= 0) & (offsets <= len(points))).all():
+        raise ValueError(f"borders whose offsets lie beyond their {len(points)} points")
     if offsets[0] != 0 or offsets[-1] != len(points) or (np.diff(offsets) < FEWEST_VERTICES).any():
         raise ValueError("borders whose offsets do not fit their points")
     # What is not a number is not within bounds either.

@@ -37,11 +37,11 @@ from ..bridge.doubts import doubts_in_words
 from ..bridge.enhance import EnhanceCancelled, EnhanceFailed, EnhanceResult, enhance, unexpected
 from ..bridge.estimating import estimate_plan, in_words
 from ..bridge.prepare import CannotEnhance, EnhancePlan, checked_layer, prepare
+from ..bridge.qgis_errors import qgis_failures_in_words
 from ..bridge.request import EnhanceRequest
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SCALE_FACTORS, SMALLEST_MTF, Device, Method, Preset, Sensor
-from .border_loader import load_borders_with
 from .help import LABELS, SHORT_HELP
-from .style_copier import StyleCopier
+from .loading import prepare_loading
 from .teller import Teller
 from .typed_values import as_flag, check_model, check_seed, is_four_numbers, with_choice_as_text
 
@@ -66,6 +66,7 @@ TRACE_BORDERS = "TRACE_BORDERS"
 OUTPUT = "OUTPUT"
 REPORT = "REPORT"
 CONFIDENCE_OUTPUT = "CONFIDENCE_OUTPUT"
+UNCERTAIN_AREAS = "UNCERTAIN_AREAS"
 DIP_OUTPUT = "DIP_OUTPUT"
 BORDERS = "BORDERS"
 
@@ -167,6 +168,11 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             )
         )
         self.addOutput(QgsProcessingOutputRasterLayer(CONFIDENCE_OUTPUT, LABELS[CONFIDENCE_OUTPUT]))
+        self.addOutput(
+            QgsProcessingOutputVectorLayer(
+                UNCERTAIN_AREAS, LABELS[UNCERTAIN_AREAS], QgsProcessing.SourceType.TypeVectorPolygon
+            )
+        )
         self.addOutput(QgsProcessingOutputRasterLayer(DIP_OUTPUT, LABELS[DIP_OUTPUT]))
         self.addOutput(
             QgsProcessingOutputVectorLayer(BORDERS, LABELS[BORDERS], QgsProcessing.SourceType.TypeVectorLine)
@@ -245,12 +251,12 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             if error.details:
                 feedback.pushDebugInfo(error.details)
             raise QgsProcessingException(error.sentence) from error
-        self._style_like_source(context)
         for sentence in doubts_in_words(result.summary):
             feedback.pushWarning(sentence)
         feedback.pushInfo(f"Written to {result.output}; the report is {result.report}.")
-        load_borders_with(result, BORDERS, context)
-        return {name: str(file) for name, file in _files_of(result).items() if file is not None}
+        files = {name: file for name, file in _files_of(result).items() if file is not None}
+        prepare_loading(result, {file: name for name, file in files.items()}, context)
+        return {name: str(file) for name, file in files.items()}
 
     def _add_choice(self, name: str, words: list[str], default: str) -> None:
         self.addParameter(
@@ -274,8 +280,9 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
 
     def _layer(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Optional[QgsMapLayer]:
         """Return the layer, of whatever sort, or None if none is given."""
-        layer: Optional[QgsMapLayer] = self.parameterAsLayer(parameters, INPUT, context)
         given = parameters.get(INPUT)
+        with qgis_failures_in_words(str(given)):
+            layer: Optional[QgsMapLayer] = self.parameterAsLayer(parameters, INPUT, context)
         if layer is None and given:
             raise CannotEnhance(f"{given} cannot be read as a raster; check that the file is there, or choose another.")
         return layer
@@ -377,13 +384,6 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         except ValueError as error:
             raise CannotEnhance(f"“{given}” is not a list of band numbers; give it like 3,2,1.") from error
 
-    def _style_like_source(self, context: QgsProcessingContext) -> None:
-        """Have the result look like its source once QGIS loads it."""
-        plan = self._plan
-        if plan is not None and context.willLoadLayerOnCompletion(str(plan.output)):
-            details = context.layerToLoadOnCompletionDetails(str(plan.output))
-            details.setPostProcessor(StyleCopier.for_plan(plan))
-
 
 def _files_of(result: EnhanceResult) -> dict[str, Optional[Path]]:
     """Return what was written, by output; None for what was not wished for."""
@@ -391,6 +391,7 @@ def _files_of(result: EnhanceResult) -> dict[str, Optional[Path]]:
         OUTPUT: result.output,
         REPORT: result.report,
         CONFIDENCE_OUTPUT: result.confidence,
+        UNCERTAIN_AREAS: result.uncertain_areas,
         DIP_OUTPUT: result.dip_output,
         BORDERS: result.borders,
     }

@@ -24,6 +24,7 @@ LABELS = {
     "OUTPUT": "Enhanced raster",
     "REPORT": "Report",
     "CONFIDENCE_OUTPUT": "Confidence",
+    "UNCERTAIN_AREAS": "Uncertain areas",
     "DIP_OUTPUT": "Deep Image Prior alone",
     "BORDERS": "Field borders (traced)",
 }
@@ -48,7 +49,8 @@ Nyquist that you give; an MTF alone means custom.</p>
 <p><b>Cloud-optimised GeoTIFF</b>: writes the result in the order that web maps and cloud storage read well.</p>
 <p><b>Map how far off the result may be</b>: with <i>chain</i> and <i>dip</i> (not with the effort
 <i>reference</i>, nor with a model of your own), also writes <i>name</i>_confidence.tif, a band for each band: nine
-pixels of ten are off by less, in the source’s units.</p>
+pixels of ten are off by less, in the source’s units; and <i>name</i>_uncertain.gpkg, the areas where that is a quarter
+of the bands’ usual range or more.</p>
 <p><b>Keep what Deep Image Prior alone gives</b>: with <i>chain</i>, also writes what Decrappify built on, as
 <i>name</i>_dip.tif.</p>
 <p><b>Trace field borders</b>: also writes a line layer of likely field borders beside the result, as

@@ -146,6 +146,22 @@ def look_and_picture(dock: QDockWidget) -> None:
     iface.mapCanvas().setExtent(VIEW)
 
 
+def doubt_and_picture(dock: QDockWidget) -> None:
+    """Map the errors of the whole, and take pictures of what is uncertain from afar and from nearby."""
+    iface.mapCanvas().setExtent(WHOLE)
+    dock.advanced_box.confidence_box.setChecked(True)
+    wait_until(dock.enhance_button.isEnabled)
+    wait(600)
+    dock.enhance_button.click()
+    wait_until(dock.run_box.isVisible)
+    wait_until(dock.run_box.isHidden)
+    for name, extent in (("5_uncertain_far", WHOLE), ("5_uncertain_near", VIEW)):
+        iface.mapCanvas().setExtent(extent)
+        iface.mapCanvas().refresh()
+        save(iface.mainWindow(), name)
+    dock.advanced_box.confidence_box.setChecked(False)
+
+
 def picture_states(dock: QDockWidget) -> None:
     """Take pictures of the dock alone in every state, in both widths."""
     dock.setFloating(True)
@@ -239,6 +255,7 @@ def take_pictures() -> None:
             save(iface.mainWindow(), "1_ready")
             look_and_picture(dock)
             run_and_picture(dock)
+            doubt_and_picture(dock)
         picture_states(dock)
         status = 0
     except Exception:  # noqa: BLE001, an error inside a slot would only open a dialog that nobody sees

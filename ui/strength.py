@@ -9,7 +9,7 @@ from typing import Optional
 
 from qgis.core import QgsMapLayer, QgsProject, QgsRasterLayer
 
-from ..bridge.result_layer import confidence_id_of, dip_id_of
+from ..bridge.result_layer import dip_id_of, doubt_ids_of
 
 
 def show_strength(result: QgsRasterLayer, strength: float) -> None:
@@ -29,11 +29,11 @@ def show_strength(result: QgsRasterLayer, strength: float) -> None:
             # At full strength nobody could see it, and it takes time to draw.
             node.setItemVisibilityChecked(strength < 1.0)
         dip.triggerRepaint()
-    veil = QgsProject.instance().mapLayer(confidence_id_of(result))
-    if veil is not None:
-        # It speaks of the result's errors, and there are none where only the source is seen.
-        veil.setOpacity(strength)
-        veil.triggerRepaint()
+    for layer in map(QgsProject.instance().mapLayer, doubt_ids_of(result)):
+        if layer is not None:
+            # It speaks of the result's errors, and there are none where only the source is seen.
+            layer.setOpacity(strength)
+            layer.triggerRepaint()
     result.triggerRepaint()
 
 

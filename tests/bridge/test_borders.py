@@ -30,7 +30,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QSize
 
-from headland.bridge import enhance as enhance_module
+from headland.bridge import outputs
 from headland.bridge.controller import EnhanceController
 from headland.bridge.enhance import EnhanceCancelled, EnhanceFailed, EnhanceResult, enhance
 from headland.bridge.estimating import estimate_plan
@@ -296,7 +296,7 @@ def test_a_result_that_cannot_be_published_takes_them_along(
     def fail(_raster: object) -> None:
         raise OSError(errno.EIO, "no")
 
-    monkeypatch.setattr(enhance_module.StagedGeotiff, "publish", fail)
+    monkeypatch.setattr(outputs.StagedGeotiff, "publish", fail)
     with pytest.raises(EnhanceFailed, match="could not be read or written"):
         carry_out(make_plan())
     assert files_in(folder) == []

@@ -23,8 +23,9 @@ from headland.engine.array_file import open_array
 from headland.engine.grid import Window
 from headland.engine.job import INPUT_FILE, Method
 from headland.tests.support.engines import FakeEngine
-from headland.tests.support.fuzzing import damaged, fuzzed, is_one_sentence, memory_folder, numbers, texts
+from headland.tests.support.fuzzing import damaged, fuzzed, memory_folder, numbers, texts
 from headland.tests.support.rasters import fields, write_raster
+from headland.tests.support.sentences import is_one_sentence
 
 # What GDAL's readers are asked to hold at most: an absurd size in a header is refused and not tried.
 LARGEST_PX = 4096

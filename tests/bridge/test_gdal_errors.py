@@ -53,3 +53,9 @@ def test_no_dataset_stays_open_although_somebody_keeps_the_exception(
         kept.append(raised)
     assert len(kept) == 1
     assert open_datasets() == before
+
+
+def test_what_sqlite_finds_wrong_is_told_without_the_statement() -> None:
+    statement = "INSERT INTO gpkg_contents VALUES ('Each line is a guess. " + "It is long. " * 50 + "(one, two)')"
+    assert str(GdalError(f"sqlite3_exec({statement}) failed: database or disk is full")) == "database or disk is full"
+    assert str(GdalError("sqlite3_exec(COMMIT) cannot")) == "sqlite3_exec(COMMIT) cannot"

@@ -86,7 +86,7 @@ def test_where_the_result_cannot_get_its_name_its_other_picture_gets_none_either
     assert sorted(folder.iterdir()) == before
 
 
-@pytest.mark.parametrize("extra", ["dip_output", "confidence"])
+@pytest.mark.parametrize("extra", ["dip_output", "confidence", "uncertain_areas"])
 def test_a_file_that_came_where_an_extra_was_to_be_stays_and_nothing_else_appears(
     fake_engine: FakeEngine, make_plan: MakePlan, folder: Path, extra: str
 ) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from osgeo import gdal
 
 from headland.bridge import raster_source
-from headland.bridge.raster_source import ExcludedRange, RasterUri, SourceUnreadable, describe, read_window
+from headland.bridge.raster_source import ExcludedRange, Metadata, RasterUri, SourceUnreadable, describe, read_window
 from headland.engine.grid import Window
 from headland.tests.support.fixtures import MakeRaster
 from headland.tests.support.rasters import fields, read_raster
@@ -201,3 +201,19 @@ def test_reading_leaves_nothing_beside_the_raster(make_raster: MakeRaster, folde
     job.mkdir()
     read(path, job, Window(0, 0, 20, 20))
     assert list(folder.iterdir()) == [path]
+
+
+def test_text_that_is_no_utf_8_is_read_as_latin_1(make_raster: MakeRaster) -> None:
+    source = make_raster(names=["Gruenes"], metadata={"Stadt": "Zuerich"}, band_metadata={"Koerper": "gruen"})
+    content = source.read_bytes()
+    for plain, latin in (("Gruenes", "Grünes "), ("Zuerich", "Zürich "), ("Koerper", "Körper "), ("gruen", "grün ")):
+        content = content.replace(plain.encode(), latin.encode("latin-1"))
+    source.write_bytes(content)
+    info = describe(RasterUri(str(source)))
+    assert info.bands[0].name.strip() == "Grünes"
+    assert stripped(info.metadata) == {"Stadt": "Zürich"}
+    assert stripped(info.bands[0].metadata) == {"Körper": "grün"}
+
+
+def stripped(metadata: Metadata) -> dict[str, str]:
+    return {name.strip(): value.strip() for name, value in dict(metadata)[""]}

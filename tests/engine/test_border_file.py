@@ -49,6 +49,14 @@ def put(values: Any, at: Any) -> Callable[[Any], Any]:
     return change
 
 
+def several(*changes: Callable[[Path], None]) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        for each in changes:
+            each(folder)
+
+    return change
+
+
 def cut(name: str, size: int) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
 
@@ -80,6 +88,11 @@ def lie(folder: Path) -> None:
         changed(OFFSETS_FILE, put(-3, 1)),
         changed(OFFSETS_FILE, put(9, 2)),
         changed(OFFSETS_FILE, lambda offsets: offsets[:-1]),
+        # Each is more than the one before, where numbers come round after the largest.
+        several(
+            changed(OFFSETS_FILE, lambda _: np.array([0, 2**63 - 1, -2, 5])),
+            changed(STRENGTHS_FILE, lambda _: np.array([0.5, 0.5, 0.5])),
+        ),
         changed(STRENGTHS_FILE, put(1.5, 0)),
         changed(STRENGTHS_FILE, put(np.nan, 0)),
         changed(STRENGTHS_FILE, lambda strengths: strengths[:1]),

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headland.engine.array_file import ArrayFile, open_array
+from headland.engine.border_file import OFFSETS_FILE, POINTS_FILE, STRENGTHS_FILE, read_borders
 from headland.engine.calibration import calibration_file, this_machine
 from headland.engine.events import NotAnEvent, decode
 from headland.engine.job import INPUT_FILE, JOB_FILE, VALID_FILE, Job, JobError
@@ -25,17 +26,10 @@ from headland.engine.model_file import SHIPPED_MODEL, fitting_card
 from headland.engine.tile_store import TileStore
 from headland.models.card import CardError
 from headland.models.onnx_graph import NotPlain, check_plain
-from headland.tests.support.fuzzing import (
-    damaged,
-    damaged_json,
-    fuzzed,
-    is_one_sentence,
-    json_values,
-    memory_folder,
-    numbers,
-    texts,
-)
+from headland.tests.support.fuzzing import damaged, damaged_json, fuzzed, json_values, memory_folder, numbers, texts
 from headland.tests.support.jobs import make_job
+from headland.tests.support.onnx_models import small_model
+from headland.tests.support.sentences import is_one_sentence
 
 KEY = "0" * 64
 SHAPE = (2, 6, 7)
@@ -131,6 +125,40 @@ def read_all(array: ArrayFile) -> None:
         assert array[band].shape == array.shape[1:]
 
 
+def border_files(*arrays: Any) -> Any:
+    """Draw the files of borders, each of them sound, of another shape, or damaged."""
+    return st.tuples(
+        *(
+            st.just(npy(array)) | damaged(npy(array)) | headers.map(npy_with_header) | border_arrays.map(npy)
+            for array in arrays
+        )
+    )
+
+
+border_arrays = st.lists(numbers | st.sampled_from([0, 2, 4]), max_size=6).map(
+    lambda values: np.array([float(min(max(value, -1e300), 1e300)) for value in values])
+)
+BORDERS = (np.array([[0.0, 0.0], [5.0, 0.0], [5.0, 4.0], [9.0, 4.0]]), np.array([0, 2, 4]), np.array([0.9, 0.4]))
+
+
+@pytest.mark.timeout(0)
+@fuzzed
+@given(border_files(*BORDERS))
+def test_traced_borders(folder: Path, files: tuple[bytes, bytes, bytes]) -> None:
+    for name, content in zip((POINTS_FILE, OFFSETS_FILE, STRENGTHS_FILE), files):
+        (folder / name).write_bytes(content)
+    try:
+        borders = read_borders(folder, 10, 8)
+    except (OSError, ValueError, EOFError):
+        # QGIS's side says it in its own words.
+        return
+    for number in range(len(borders)):
+        line = borders.line(number)
+        assert len(line) >= 2
+        assert ((line >= -1) & (line <= 11)).all()
+        assert 0.0 <= borders.strengths[number] <= 1.0
+
+
 @pytest.mark.timeout(0)
 @fuzzed
 @given(st.sampled_from(EVENTS).flatmap(damaged_json) | json_values, st.booleans())
@@ -167,27 +195,6 @@ def test_brackets_within_brackets_are_no_stack_overflow(folder: Path, depth: int
     (folder / "deep.json").write_text(deep)
     with pytest.raises(CardError):
         fitting_card(folder / "deep.onnx", 4)
-
-
-def small_model() -> bytes:
-    """Return a network as Decrappify's is built, small enough to be damaged everywhere."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    weights = numpy_helper.from_array(np.ones((3, 3, 3, 3), np.float16), "w16")
-    shape = ["batch", 3, "rows", "columns"]
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["w16"], ["w"], to=TensorProto.FLOAT),
-            helper.make_node("Conv", ["image", "w"], ["restored"], pads=[1, 1, 1, 1]),
-        ],
-        "network",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("restored", TensorProto.FLOAT, shape)],
-        [weights],
-    )
-    model: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    return bytes(model.SerializeToString())
 
 
 @pytest.mark.timeout(0)

@@ -51,6 +51,7 @@ def test_the_parameters_are_those_of_the_documentation(algorithm: QgsProcessingA
         "OUTPUT",
         "REPORT",
         "CONFIDENCE_OUTPUT",
+        "UNCERTAIN_AREAS",
         "DIP_OUTPUT",
         "BORDERS",
     ]

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from osgeo import gdal
 from qgis.core import (
-    QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProject,
@@ -81,34 +80,12 @@ def test_traced_borders_are_an_output_of_their_own(make_layer: MakeLayer, fake_e
     assert "BORDERS" not in run(INPUT=make_layer(), TRACE_BORDERS="no", OUTPUT="TEMPORARY_OUTPUT")
 
 
-def test_traced_borders_are_loaded_with_their_result_and_not_without(
-    algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, project: QgsProject, fake_engine: FakeEngine
-) -> None:
-    from qgis.core import QgsProcessingOutputLayerDefinition
-
-    layer = project.addMapLayer(make_layer())
-    for destination, loaded in ((project, 2), (None, 0)):
-        context = QgsProcessingContext()
-        context.setProject(project)
-        output = QgsProcessingOutputLayerDefinition("TEMPORARY_OUTPUT", destination)
-        parameters = {"INPUT": layer, "METHOD": "anchor", "TRACE_BORDERS": True, "OUTPUT": output}
-        outcome, is_fine = algorithm.create().run(parameters, context, QgsProcessingFeedback())
-        assert is_fine
-        assert len(context.layersToLoadOnCompletion()) == loaded
-        if loaded:
-            details = context.layerToLoadOnCompletionDetails(outcome["BORDERS"])
-            assert details.name == "Fields 2024 field borders (traced)"
-            borders = QgsVectorLayer(outcome["BORDERS"], details.name, "ogr")
-            details.postProcessor().postProcessLayer(borders, context, QgsProcessingFeedback())
-            assert "not surveyed" in borders.metadata().abstract()
-            assert borders.renderer().symbol().symbolLayerCount() == 2
-
-
 def test_what_is_wished_for_beside_the_result_is_an_output_of_its_own(
     make_layer: MakeLayer, fake_engine: FakeEngine
 ) -> None:
     outcome = run(INPUT=make_layer(), METHOD="chain", MAP_CONFIDENCE="yes", KEEP_DIP=True, OUTPUT="TEMPORARY_OUTPUT")
     datasets = [gdal.Open(outcome[name]) for name in ("CONFIDENCE_OUTPUT", "DIP_OUTPUT")]
     assert [one.GetRasterBand(1).DataType for one in datasets] == [gdal.GDT_Float32, gdal.GDT_UInt16]
+    assert QgsVectorLayer(outcome["UNCERTAIN_AREAS"], "areas", "ogr").isValid()
     plain = run(INPUT=make_layer(), OUTPUT="TEMPORARY_OUTPUT")
-    assert not {"CONFIDENCE_OUTPUT", "DIP_OUTPUT"} & set(plain)
+    assert set(plain) == {"OUTPUT", "REPORT"}

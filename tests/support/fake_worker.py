@@ -106,6 +106,11 @@ def maps_confidence(folder: Path) -> bool:
     return bool(json.loads((folder / "job.json").read_text(encoding="utf-8"))["maps_confidence"])
 
 
+def uncertainty(folder: Path) -> dict[str, Any]:
+    bands = len(np.load(folder / "input.npy", mmap_mode="r"))
+    return {"uncertain_share": 0.034, "uncertain_from": [40.0] * bands}
+
+
 def main() -> None:
     behaviour, pid_file, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[-1])
     pid_file.write_text(str(os.getpid()), encoding="utf-8")
@@ -133,7 +138,11 @@ def main() -> None:
             "edges_times_sharper": 1.6,
             "seconds": {"pretending": 0.1},
             "doubts": ["speckled", "of another Headland"] if behaviour == "obedient" else [],
-            **({"uncertain_share": 0.034, "uncertain_from": [40.0] * 9} if maps_confidence(folder) else {}),
+            **(
+                {"uncertain_share": 0.034, "uncertain_from": [40.0] * len(np.load(folder / "input.npy", mmap_mode="r"))}
+                if maps_confidence(folder)
+                else {}
+            ),
             **({"held_out": {"dip": 9.0, "anchor": 4.0, "gain_db": -3.0, "chosen": "anchor"}} if stopped else {}),
             **stopped,
             **borders,

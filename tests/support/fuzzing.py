@@ -85,8 +85,3 @@ def memory_folder() -> Iterator[Path]:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
         yield Path(name)
-
-
-def is_one_sentence(message: str) -> bool:
-    """Whether a message can be shown to a person: one line, one sentence, not endless."""
-    return "\n" not in message and message.endswith(".") and len(message) < 1000

@@ -17,7 +17,7 @@ from headland.ui.dock_widget import EnhanceDock
 TIMEOUT_MS = 60_000
 
 
-def test_a_veil_lies_above_the_result_and_the_panel_says_how_much_is_uncertain(
+def test_a_hatch_lies_above_the_result_and_the_panel_says_how_much_is_uncertain(
     dock: EnhanceDock, add_layer: AddLayer, use_engine: UseEngine, project: QgsProject, qtbot: QtBot
 ) -> None:
     use_engine("repeat")
@@ -34,11 +34,18 @@ def test_a_veil_lies_above_the_result_and_the_panel_says_how_much_is_uncertain(
     # Who digitizes needs the lines on top.
     assert names == [
         "Fields 2024 field borders (traced)",
+        "Fields 2024 (uncertain)",
         "Fields 2024 (possible error)",
         "Fields 2024 (enhanced ×4)",
     ]
     assert below.layer() == source
-    veil = group.children()[1].layer()
+    # The veil would hide the colours, so only the hatch is shown.
+    assert [node.itemVisibilityChecked() for node in group.children()] == [True, True, False, True]
+    hatch, veil = (node.layer() for node in group.children()[1:3])
+    assert hatch.featureCount() > 0
+    assert source.extent().contains(hatch.extent())
+    assert hatch.renderer().symbol().symbolLayer(0).layerType() == "LinePatternFill"
+    assert "neighbouring fields" in hatch.metadata().abstract()
     assert veil.extent() == source.extent()
     items = veil.renderer().shader().rasterShaderFunction().colorRampItemList()
     assert [(item.value, item.color.alpha()) for item in items] == [(20.0, 0), (80.0, 170)]
@@ -52,7 +59,7 @@ def test_a_veil_lies_above_the_result_and_the_panel_says_how_much_is_uncertain(
     assert (shown.minimumValue(), shown.maximumValue()) == (20.0, 80.0)
     assert "nine pixels of ten" in veil.metadata().abstract()
     dock.result_panel.compare_box.slider.setValue(0)
-    assert veil.opacity() == 0.0
+    assert (veil.opacity(), hatch.opacity()) == (0.0, 0.0)
     assert "3 % of the area is uncertain." in dock.result_panel.label.text()
 
 

@@ -1,0 +1,97 @@
+"""What Processing loads: the result, and what was wished for beside it, each with the look that the dock gives it."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+from qgis.core import (
+    QgsApplication,
+    QgsMapLayer,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputLayerDefinition,
+    QgsProject,
+    QgsRasterLayer,
+    QgsSingleBandGrayRenderer,
+)
+
+from headland.tests.support.engines import FakeEngine
+from headland.tests.support.fixtures import MakeLayer
+from headland.tests.support.toolbox import ALGORITHM
+
+EVERYTHING = {"METHOD": "chain", "MAP_CONFIDENCE": True, "KEEP_DIP": True, "TRACE_BORDERS": True}
+
+
+pytestmark = pytest.mark.usefixtures("no_window")
+
+
+@pytest.fixture
+def source(project: QgsProject, make_layer: MakeLayer) -> QgsRasterLayer:
+    """A layer of three bands, the second of which is shown."""
+    source = project.addMapLayer(make_layer(bands=3))
+    source.setRenderer(QgsSingleBandGrayRenderer(source.dataProvider(), 2))
+    return source
+
+
+def loaded(source: QgsRasterLayer, project: QgsProject, **parameters: Any) -> dict[str, QgsMapLayer]:
+    """Run the algorithm as the toolbox does, and return the layers that came, by what follows the source's name."""
+    import processing
+
+    processing.runAndLoadResults(ALGORITHM, {"INPUT": source, "OUTPUT": "TEMPORARY_OUTPUT", **parameters})
+    gc.collect()
+    layers = [layer for layer in project.mapLayers().values() if layer is not source]
+    return {layer.name().removeprefix("Fields 2024 "): layer for layer in layers}
+
+
+def test_all_that_was_wished_for_comes_with_its_look(
+    source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine
+) -> None:
+    layers = loaded(source, project, BANDS=[1, 2], **EVERYTHING)
+    veil, hatch = layers["(possible error)"], layers["(uncertain)"]
+    dip, borders = layers["(×4, DIP alone)"], layers["field borders (traced)"]
+    assert len(layers) == 5
+    assert dip.renderer().grayBand() == 2
+    assert "Deep Image Prior alone" in dip.metadata().abstract()
+    assert veil.renderer().type() == "singlebandpseudocolor"
+    assert veil.renderer().band() == 2
+    assert "nine pixels of ten" in veil.metadata().abstract()
+    assert hatch.renderer().symbol().symbolLayer(0).layerType() == "LinePatternFill"
+    assert "neighbouring fields" in hatch.metadata().abstract()
+    assert borders.renderer().symbol().symbolLayerCount() == 2
+    assert "not surveyed" in borders.metadata().abstract()
+
+
+def test_what_would_hide_the_result_is_loaded_but_not_shown(
+    source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine
+) -> None:
+    layers = loaded(source, project, **EVERYTHING)
+    root = project.layerTreeRoot()
+    hidden = {name for name, layer in layers.items() if not root.findLayer(layer.id()).itemVisibilityChecked()}
+    assert hidden == {"(possible error)", "(×4, DIP alone)"}
+
+
+def test_a_veil_shows_the_first_band_where_the_style_shows_one_that_was_not_enhanced(
+    source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine
+) -> None:
+    layers = loaded(source, project, BANDS=[3], **EVERYTHING)
+    assert layers["(possible error)"].renderer().band() == 1
+
+
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_it_comes_with_its_result_and_not_without(
+    source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine, is_loaded: bool
+) -> None:
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById(ALGORITHM)
+    context = QgsProcessingContext()
+    context.setProject(project)
+    output = QgsProcessingOutputLayerDefinition("TEMPORARY_OUTPUT", project if is_loaded else None)
+    parameters = {"INPUT": source, "OUTPUT": output, **EVERYTHING}
+    outcome, is_fine = algorithm.run(parameters, context, QgsProcessingFeedback())
+    assert is_fine
+    outcome.pop("REPORT")
+    assert set(context.layersToLoadOnCompletion()) == (set(outcome.values()) if is_loaded else set())
+    for file in context.layersToLoadOnCompletion():
+        details = context.layerToLoadOnCompletionDetails(file)
+        assert outcome[details.outputName] == file
