@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .bands import TRIPLE, band_groups
 from .calibration import NUMPY, Machine, job_kind
-from .job import Job, Method, Preset
+from .job import METHODS_WITHOUT_ENGINE, Job, Method, Preset
 from .model_file import CardError, fitting_card, model_file
 from .sensors import is_known
 from .tiling import LARGEST_CORE_PX, MARGIN_PX, margin_for, plan_tiles
@@ -37,7 +37,7 @@ _ANCHOR = {2: 2.5e-6, 4: 8.5e-6}
 _DIP_TURN = {Preset.FAST: {2: 16.0e-6, 4: 17.3e-6}, Preset.BALANCED: {2: 52.0e-6, 4: 55.0e-6}}
 _DIP_BAND = {2: 1.0e-6, 4: 1.9e-6}
 _DECRAPPIFY = {2: 19.4e-6, 4: 83.0e-6}
-_CONSISTENCY = {2: 0.6e-6, 4: 0.9e-6}
+_PROJECTION = {2: 0.2e-6, 4: 0.5e-6}
 _BLEND = {2: 0.2e-6, 4: 0.7e-6}
 # Tracing borders in small fields of whatever bands: most of it goes into the lines.
 _BORDERS = {2: 12e-6, 4: 30e-6}
@@ -49,7 +49,8 @@ _JOB_S = 1.35
 _OPEN_DECRAPPIFY_S = 0.25
 # Reading the layer and writing the GeoTIFF with its overviews, a high-res pixel of a band, in QGIS's process.
 _READ_AND_WRITE_S = 0.1e-6
-# With numpy in QGIS's process, a low-res pixel of a band: the two methods, and the comparison with the input.
+# With numpy, a low-res pixel of a band: the two methods in QGIS's process, and, on one core there as in the worker, the
+# comparison with the input.
 _NUMPY_ANCHOR = {2: 2.7e-6, 4: 9.0e-6}
 _NUMPY_BICUBIC = {2: 0.1e-6, 4: 0.2e-6}
 _NUMPY_COMPARED = {2: 0.55e-6, 4: 0.9e-6}
@@ -191,9 +192,10 @@ def _core_seconds(job: Job, tiles: _Tiles, rows_px: int, columns_px: int) -> tup
         on_processor += tiles.total_px * triples * _DECRAPPIFY[scale]
     if job.maps_confidence:
         on_device += tiles.total_px * bands * _CONFIDENCE[scale]
-    # The anchor's part of this is the comparison with the input.
-    on_device += tiles.total_px * bands * _CONSISTENCY[scale]
-    alone = tiles.total_px * bands * _pictures(job) * _BLEND[scale] + rows_px * columns_px * bands * _MEASURE + _JOB_S
+    if job.method not in METHODS_WITHOUT_ENGINE:
+        on_device += tiles.total_px * bands * _PROJECTION[scale]
+    alone = tiles.total_px * bands * (_pictures(job) * _BLEND[scale] + _NUMPY_COMPARED[scale])
+    alone += rows_px * columns_px * bands * _MEASURE + _JOB_S
     if _runs_decrappify(job):
         alone += _OPEN_DECRAPPIFY_S
     if job.traces_borders:

@@ -390,7 +390,8 @@ class EnhanceDock(QgsDockWidget):
 
     def _show_problem(self, sentence: str) -> None:
         self.notice.say(sentence)
-        self.enhance_button.setEnabled(not sentence)
+        for button in (self.enhance_button, self.look_button):
+            button.setEnabled(not sentence)
         if sentence:
             self.size_label.clear()
             self.estimate_label.clear()

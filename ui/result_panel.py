@@ -56,6 +56,8 @@ class ResultPanel(FoldingBox):
         self.command_button.clicked.connect(self._copy_command)
         canvas.currentLayerChanged.connect(self._follow)
         QgsProject.instance().layersWillBeRemoved.connect(self._forget)
+        # Of a project that is closed nothing is told in the next.
+        QgsProject.instance().cleared.connect(self.hide)
         self.hide()
 
     def show_result(self, result: EnhanceResult, layer_id: str) -> None:
@@ -78,6 +80,7 @@ class ResultPanel(FoldingBox):
         """Let go of everything outside."""
         self._canvas.currentLayerChanged.disconnect(self._follow)
         QgsProject.instance().layersWillBeRemoved.disconnect(self._forget)
+        QgsProject.instance().cleared.disconnect(self.hide)
         self.compare_box.release()
 
     def _follow(self, chosen: Optional[QgsMapLayer]) -> None:
