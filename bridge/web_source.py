@@ -208,7 +208,7 @@ class _Download(threading.Thread):
         """Fetch."""
         # It brings this thread what timers need, those among them that end a request.
         loop = QEventLoop()
-        answers = WebAnswers(self._source.server, self._on_answer)
+        answers = WebAnswers(self._source.server, self._on_answer, self._has_ended)
         try:
             for window in self._windows:
                 self._arrived.put(self._fetch(window, answers))
@@ -224,20 +224,22 @@ class _Download(threading.Thread):
 
     def _fetch(self, window: Window, answers: WebAnswers) -> NDArray[np.uint8]:
         """Return the window's (4, row, column), if need be after some attempts."""
+        failure = None
         for attempt in range(ATTEMPTS):
             if attempt:
                 # A provider keeps its last picture, holes and all; tiles that came are kept elsewhere.
                 self._provider = None
                 self._has_ended.wait(PAUSE_S)
             picture = self._attempt(window, answers)
+            failure = answers.failure(has_holes=picture is None or not picture[3].all())
             if self._has_ended.is_set():
                 raise _Ended
-            if picture is not None and answers.failure is None:
+            if picture is not None and failure is None:
                 return picture
         what = tr("The server {server} gave no picture; check on the map whether the layer still works.").format(
             server=self._source.server
         )
-        raise SourceUnreadable(answers.failure or what)
+        raise SourceUnreadable(failure or what)
 
     def _attempt(self, window: Window, answers: WebAnswers) -> Optional[NDArray[np.uint8]]:
         """Return the window's (4, row, column), with holes where the server failed, or None."""
@@ -277,10 +279,6 @@ def _provider(source: WebSource) -> Optional[QgsRasterDataProvider]:
     provider = registry.createProvider(source.provider, source.uri, QgsDataProvider.ProviderOptions())
     if not isinstance(provider, QgsRasterDataProvider) or not provider.isValid():
         return None
-    # Between two resolutions of the server it would leave out or repeat pixels.
-    provider.enableProviderResampling(True)
-    for set_method in (provider.setZoomedInResamplingMethod, provider.setZoomedOutResamplingMethod):
-        set_method(QgsRasterDataProvider.ResamplingMethod.Bilinear)
     return provider
 
 
