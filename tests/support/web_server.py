@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Optional
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ class WebServer:
     Attributes:
         behaviour: "serve", "error NUMBER", "login", "slow", "html", "exception", "damaged" or "drop".
         failures_left: how often it misbehaves before it serves; None for always.
-        only_tile: the path that it misbehaves for; "" for all.
+        only_tile: a part of the address that it misbehaves for; "" for all.
         delay_s: how long "slow" takes.
         requests: paths of tiles and pictures, in the order in which they came.
     """
@@ -127,7 +127,8 @@ class WebServer:
         """Note a request, and return how to answer it."""
         with self._lock:
             self.requests.append(path)
-            if self.behaviour == "serve" or self.only_tile not in path:
+            # Later versions of QGIS percent-encode commas.
+            if self.behaviour == "serve" or self.only_tile not in unquote(path):
                 return "serve"
             if self.failures_left is not None:
                 if self.failures_left == 0:
