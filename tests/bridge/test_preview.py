@@ -19,6 +19,7 @@ from qgis.core import (
     QgsSingleBandGrayRenderer,
     QgsSingleBandPseudoColorRenderer,
 )
+from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtGui import QColor, QImage
 
 from headland.bridge.plan import EnhancePlan
@@ -56,8 +57,8 @@ def pixels_of(image: QImage) -> np.ndarray:
 
 def as_on_the_map(layer: QgsRasterLayer) -> np.ndarray:
     """Draw the layer, one pixel of the picture for each of its own."""
-    block = layer.pipe().last().block(1, layer.extent(), layer.width(), layer.height())
-    return pixels_of(block.image())
+    size = QSize(layer.width(), layer.height())
+    return pixels_of(layer.previewAsImage(size, QColor(0, 0, 0, 0), QImage.Format.Format_ARGB32_Premultiplied))
 
 
 def drawn(layer: QgsRasterLayer, folder: Path, **wishes: Any) -> np.ndarray:
