@@ -206,14 +206,14 @@ export: setup ## make an ONNX file and its card of what "make train" left: DATA=
 	    $(if $(MIX),--mix "$(MIX)") $(if $(SHARE),--mix-share "$(SHARE)")
 
 .PHONY: calibrate-confidence
-calibrate-confidence: setup ## fit and calibrate the network that predicts errors: DATA=folder with highres/ OUT=file.npz STEPS=1000
+calibrate-confidence: setup ## fit and calibrate the network that predicts errors: DATA=folder with highres/ OUT=file.npz STEPS=600
 	"$(DEV)/bin/python" -m headland.models.training.calibrate_confidence "$(DATA)" \
-	    "$(or $(OUT),$(BUILD_PATH)/confidence.npz)" --steps $(or $(STEPS),1000)
+	    "$(or $(OUT),$(BUILD_PATH)/confidence.npz)" --steps $(or $(STEPS),600)
 
 .PHONY: bench-confidence
-bench-confidence: setup ## do the error bounds hold, and do they rank errors: DATA=folder with highres/ and scenes/ SCALE=2|4 OUT=file.json NETWORK=file.npz
+bench-confidence: setup ## do the error bounds hold, and do they rank errors: DATA=folder with highres/ and scenes/ SCALE=2|4 PART=validation OUT=file.json NETWORK=file.npz
 	"$(DEV)/bin/python" scripts/bench_confidence.py "$(DATA)" "$(or $(OUT),$(BUILD_PATH)/bench-confidence.json)" \
-	    --scale $(or $(SCALE),4) $(if $(NETWORK),--parameters "$(NETWORK)")
+	    --scale $(or $(SCALE),4) --part $(or $(PART),report) $(if $(NETWORK),--parameters "$(NETWORK)")
 
 .PHONY: bench-radiometry
 bench-radiometry: setup ## NDVI and band ratios of results against the source's, and what single pixels are worth: DATA=folder with scenes/ OUT=file.json

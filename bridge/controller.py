@@ -287,7 +287,7 @@ def _add(result: EnhanceResult) -> QgsRasterLayer:
     layer.setName(result.name)
     describe_layer(layer, result.summary)
     if result.dip_output is not None and result.dip_output.exists():
-        describe_dip(add_dip(result.plan, result.dip_output, layer, QgsProject.instance()), result.summary)
+        describe_dip(add_dip(result.plan, result.dip_output, layer, result.summary), result.summary)
     if result.confidence is not None and result.confidence.exists():
         add_confidence(result.plan, result.confidence, layer, result.summary)
     if result.uncertain_areas is not None and result.uncertain_areas.exists():

@@ -59,4 +59,4 @@ def doubts_in_words(report: dict[str, Any]) -> tuple[str, ...]:
 
 def anchor_stands_in(report: dict[str, Any]) -> bool:
     """Whether the anchor took the place of Deep Image Prior, because held-out pixels said that it is better."""
-    return bool(report.get("held_out", {}).get("chosen") == Method.ANCHOR.value)
+    return bool((report.get("held_out") or {}).get("chosen") == Method.ANCHOR.value)

@@ -277,7 +277,7 @@ def _work(
     with run.timed("engine"):
         if plan.engine_python is None:
             return run_in_numpy(folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
-        with engine_in_use(location()):
+        with engine_in_use(location(), lambda: run.tell(tr("Waiting for the engine to be replaced"), READ_UNTIL)):
             return run_worker(plan.engine_python, folder, on_event, run.is_cancelled, is_to_finish=is_to_finish)
 
 

@@ -314,7 +314,7 @@ def _job(
             cache_folder=str(tile_folder()),
             cache_limit_bytes=cache_limit_bytes(),
             traces_borders=request.traces_borders and has_engine,
-            maps_confidence=request.maps_confidence and _maps_confidence(request),
+            maps_confidence=_maps_confidence(request),
             keeps_dip=request.keeps_dip and request.method is Method.CHAIN,
         )
     except JobError as error:

@@ -16,6 +16,7 @@ from .plan import EnhancePlan
 from .raster_source import CONFIDENCE_ITEM, NATURE, NATURE_ITEM, BandInfo
 from .version import headland_version
 
+UNKNOWN_NATURE = "not known, as the anchor took the place of Deep Image Prior: the whole range stands for it"
 CONFIDENCE_NATURE = "nine pixels of ten are off by less than this"
 BORDERS_NATURE = "traced by machine, not surveyed"
 STAND_IN = "the anchor in place of Deep Image Prior"
@@ -55,10 +56,10 @@ def tiff_items(plan: EnhancePlan, started: Optional[Started], worker_report: dic
 
 def dip_items(plan: EnhancePlan, items: dict[str, str]) -> dict[str, str]:
     """Return the metadata items of Deep Image Prior's own picture, made of those of the result that builds on it."""
-    method, name = (Method.ANCHOR, STAND_IN) if "HEADLAND_STAND_IN" in items else (Method.DIP, "Deep Image Prior alone")
+    method, how = (Method.ANCHOR, STAND_IN) if "HEADLAND_STAND_IN" in items else (Method.DIP, "Deep Image Prior alone")
     return {
         **{name: text for name, text in items.items() if name != "HEADLAND_RMSE_OVER_NOISE"},
-        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, {name} x{plan.job.scale} ({NATURE})",
+        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, {how} x{plan.job.scale} ({NATURE})",
         "HEADLAND_METHOD": method.value,
     }
 
@@ -81,10 +82,11 @@ def confidence_bands(plan: EnhancePlan) -> tuple[BandInfo, ...]:
 
 def confidence_items(plan: EnhancePlan, items: dict[str, str]) -> dict[str, str]:
     """Return the metadata items of that map, made of those of the result."""
+    nature = UNKNOWN_NATURE if "HEADLAND_STAND_IN" in items else CONFIDENCE_NATURE
     return {
         **{name: text for name, text in items.items() if name != NATURE_ITEM},
-        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, enhanced x{plan.job.scale}: {CONFIDENCE_NATURE}",
-        CONFIDENCE_ITEM: CONFIDENCE_NATURE,
+        "TIFFTAG_IMAGEDESCRIPTION": f"{plan.source_name}, enhanced x{plan.job.scale}: {nature}",
+        CONFIDENCE_ITEM: nature,
     }
 
 
@@ -107,7 +109,8 @@ def describe_dip(layer: QgsMapLayer, report: dict[str, Any]) -> None:
 
 def describe_confidence(layer: QgsMapLayer, report: dict[str, Any]) -> None:
     """Write likewise what the numbers of the map of possible errors mean."""
-    abstract = f"How far off {report['input']['layer']}, as enhanced by Headland, may be: {CONFIDENCE_NATURE}."
+    nature = UNKNOWN_NATURE if anchor_stands_in(report) else CONFIDENCE_NATURE
+    abstract = f"How far off {report['input']['layer']}, as enhanced by Headland, may be: {nature}."
     _describe(layer, report, report["output"], abstract, "possible error")
 
 

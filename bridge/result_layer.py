@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -18,6 +18,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtXml import QDomDocument, QDomElement
 
+from .doubts import anchor_stands_in
 from .plan import EnhancePlan
 from .words import tr
 
@@ -53,14 +54,15 @@ def add_result(plan: EnhancePlan, output: Path, project: QgsProject) -> QgsRaste
     return layer
 
 
-def add_dip(plan: EnhancePlan, file: Path, result: QgsRasterLayer, project: QgsProject) -> QgsRasterLayer:
+def add_dip(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: dict[str, Any]) -> QgsRasterLayer:
     """Add Deep Image Prior's own picture below ``result``, which knows it from then on; return its layer.
 
     It is not shown: that is the strength slider's to do, and a layer that nobody can see takes time to draw.
     """
+    project = QgsProject.instance()
     found = project.mapLayer(plan.source_layer_id)
     layer = open_result(plan, file, found if isinstance(found, QgsRasterLayer) else None)
-    layer.setName(dip_name(plan))
+    layer.setName(dip_name(plan, report))
     layer.setCustomProperty(_SOURCE_PROPERTY, plan.source_layer_id)
     result.setCustomProperty(_DIP_PROPERTY, layer.id())
     project.addMapLayer(layer, False)
@@ -70,9 +72,10 @@ def add_dip(plan: EnhancePlan, file: Path, result: QgsRasterLayer, project: QgsP
     return layer
 
 
-def dip_name(plan: EnhancePlan) -> str:
+def dip_name(plan: EnhancePlan, report: dict[str, Any]) -> str:
     """Return what the layer of Deep Image Prior's own picture is called in the layer tree."""
-    return tr("{} (×{}, DIP alone)").format(plan.source_name, plan.job.scale)
+    name = tr("{} (×{}, anchor in place of DIP)") if anchor_stands_in(report) else tr("{} (×{}, DIP alone)")
+    return name.format(plan.source_name, plan.job.scale)
 
 
 def mark_as_result(layer: QgsMapLayer, source_layer_id: str) -> None:

@@ -1,8 +1,8 @@
 """Writes where the result is uncertain as polygons: raster styles know no hatch, and those of areas do.
 
-An area counts where its bands may be off, on average, by more than the report's ``uncertain_from``, as it does for the
-report's ``uncertain_share``. It is looked at in pixels of the input, for the doubt is not finer, and a large extent
-stays a file that QGIS draws at once.
+An area counts where its bands may be off, on average, by more than the report's ``uncertain_from``. It is looked at in
+means over pixels of the input, for the doubt is not finer, and specks are left out, so that a large extent stays a
+file that QGIS draws at once; the report's ``uncertain_share`` counts pixels of the result, so the two differ a little.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """How far the result may be from the truth: an expected error for every high-res pixel of every band.
 
 A small network (models/confidence) looks at what the stages made of a tile: what was added to the measurements, how far
-Decrappify went from Deep Image Prior, how steep the result is, and how much of the contrast of the low-res image lies
-just below its limit of resolution, beside its noise and blur. It was fitted to places whose truth is known, so that its
-value is the mean of |error|; times a factor, from other places, it is a bound that holds for a given share of the
-pixels (split conformal prediction: Papadopoulos et al. 2002; Lei et al. 2018). The anchor has no part in it: it costs
-more than all of this, and told no more (docs/confidence.md).
+Decrappify went from Deep Image Prior, how steep the result is, how much of the contrast of the low-res image lies just
+below its limit of resolution, here and around, beside its noise and blur. It was fitted to places whose truth is known,
+so that its value is the mean of |error|; times a factor, from other places, it is a bound that holds for a given share
+of the pixels (split conformal prediction: Papadopoulos et al. 2002; Lei et al. 2018). The anchor has no part in it: it
+costs more than all of this, and told no more (docs/confidence.md).
 
 There is one map a band: noise, blur and units are the band's, and a border that is sure in one is a guess in another.
 Every channel is a ratio to the band's own local contrast, so an image in other units gets the same map in those units.
@@ -29,8 +29,8 @@ CONFIDENCE_WEIGHTS = Path(__file__).resolve().parent.parent / "models" / "confid
 
 NOMINAL = 0.9
 
-# Windows of the low-res image: its finest detail, its texture, and its surroundings.
-FINEST_PX, TEXTURE_PX, SURROUNDINGS_PX = 3, 7, 15
+# Windows of the low-res image: its finest detail, its texture, its surroundings, and as far as a tile's margin shows.
+FINEST_PX, TEXTURE_PX, SURROUNDINGS_PX, FARTHEST_PX = 3, 7, 15, 25
 # What signed differences, in units of the local contrast, are multiplied by before their logarithm.
 ZOOM = 4.0
 # Added before a logarithm, in units of the local contrast.
@@ -145,13 +145,20 @@ def error_channels(tile: Tile, dip: Tensor) -> Iterator[ErrorChannels]:
         unit = _enlarged(contrast, model.scale)
         signed = (result - _enlarged(low_res, model.scale), result - start[one], result - dip[one])
         gradient = image_gradient(result).div_(unit)
-        steepness = (gradient, _mean(gradient, model.scale + 1))
+        steepness = (gradient, window_mean(gradient, model.scale + 1))
         high_res = [*(_compressed(image / unit) for image in signed), *(_log(ratio) for ratio in steepness)]
-        fine = (low_res - _mean(low_res, FINEST_PX)).abs()
-        spreads = (_spread(low_res, FINEST_PX), fine, _mean(fine, TEXTURE_PX), _spread(low_res, SURROUNDINGS_PX))
-        ratios = [_log(value / contrast) for value in (*spreads, noise)]
+        ratios = [_log(value / contrast) for value in (*_detail(low_res), noise)]
         width_px = torch.full_like(low_res, widths_px[band if len(widths_px) > 1 else 0])
         yield ErrorChannels(torch.cat(high_res), torch.cat([*ratios, width_px]), unit[0])
+
+
+def _detail(low_res: Tensor) -> tuple[Tensor, ...]:
+    """Return how much of (band, h, w) changes from pixel to pixel, and more slowly, at each pixel and around it."""
+    smooth = window_mean(low_res, FINEST_PX)
+    fine, coarse = (low_res - smooth).abs_(), (smooth - window_mean(low_res, TEXTURE_PX)).abs_()
+    spreads = (_spread(low_res, window_px) for window_px in (FINEST_PX, SURROUNDINGS_PX, FARTHEST_PX))
+    around = (window_mean(image, window_px) for window_px in (SURROUNDINGS_PX, FARTHEST_PX) for image in (fine, coarse))
+    return (fine, window_mean(fine, TEXTURE_PX), *spreads, *around)
 
 
 def _compressed(ratio: Tensor) -> Tensor:
@@ -175,18 +182,36 @@ def image_gradient(image: Tensor) -> Tensor:
     return torch.hypot(down, right) / 2.0
 
 
-def _mean(image: Tensor, window_px: int) -> Tensor:
-    """Return the mean over a square around each pixel of (band, row, column)."""
+def window_mean(image: Tensor, window_px: int) -> Tensor:
+    """Return the mean over a square around each pixel of (band, row, column); an odd number of pixels a side."""
     reach = window_px // 2
-    padded = functional.pad(image[None], (reach, reach, reach, reach), mode="replicate")
-    rows = functional.avg_pool2d(padded, (window_px, 1), 1)
-    return functional.avg_pool2d(rows, (1, window_px), 1)[0]
+    padded = functional.pad(image[None], (reach, reach, reach, reach), mode="replicate")[0]
+    return _sums(_sums(padded, window_px, -2), window_px, -1).div_(window_px * window_px)
+
+
+def _sums(image: Tensor, length_px: int, axis: int) -> Tensor:
+    """Return the sums of so many neighbours along an axis, which gets shorter by all but one of them.
+
+    They are added up in pairs, pairs of pairs and so on: windows are wide, and pooling takes as long as they are.
+    """
+    remaining_px = image.shape[axis] - length_px + 1
+    of_power, power_px, begun_px = image, 1, 0
+    total = torch.zeros((), dtype=image.dtype, device=image.device)
+    while True:
+        if length_px & power_px:
+            total = total + of_power.narrow(axis, begun_px, remaining_px)
+            begun_px += power_px
+        if 2 * power_px > length_px:
+            return total
+        pairs = of_power.shape[axis] - power_px
+        of_power = of_power.narrow(axis, 0, pairs) + of_power.narrow(axis, power_px, pairs)
+        power_px *= 2
 
 
 def _spread(image: Tensor, window_px: int) -> Tensor:
     """Return the standard deviation over a square around each pixel of (band, row, column)."""
-    mean = _mean(image, window_px)
-    return (_mean(image.square(), window_px) - mean.square()).clamp_(min=0.0).sqrt_()
+    mean = window_mean(image, window_px)
+    return (window_mean(image.square(), window_px) - mean.square()).clamp_(min=0.0).sqrt_()
 
 
 def _on(calibrated: Calibrated, device: torch.device | str) -> Calibrated:

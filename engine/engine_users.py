@@ -24,12 +24,15 @@ _BYTES = 1 << 30
 
 
 @contextmanager
-def engine_in_use(folder: Path) -> Iterator[None]:
+def engine_in_use(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold the engine in ``folder`` where it is; waits out the moment in which another takes its place.
 
     Where nobody may write beside it, as beside an administrator's, and nobody has made the lock, it is not held.
+
+    Args:
+        on_wait: called again and again meanwhile; what it raises ends the waiting.
     """
-    lock = _share_of(users_file(folder))
+    lock = _share_of(users_file(folder), on_wait)
     try:
         yield
     finally:
@@ -64,23 +67,27 @@ def users_file(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}{USERS}")
 
 
-def _share_of(file: Path) -> Optional[int]:
+def _share_of(file: Path, on_wait: Callable[[], None]) -> Optional[int]:
     """Return the open lock, or None if there is none to be had."""
     while True:
         try:
             lock = _open(file)
         except OSError:
             return None
+        is_had = False
         try:
             while not _try_lock(lock, is_shared=True):
+                on_wait()
                 time.sleep(_POLL_S)
-            if _is_still(lock, file):
-                return lock
+            is_had = _is_still(lock, file)
         except OSError:
             # A network's file system without locks.
-            os.close(lock)
             return None
-        os.close(lock)
+        finally:
+            if not is_had:
+                os.close(lock)
+        if is_had:
+            return lock
 
 
 def _open(file: Path) -> int:

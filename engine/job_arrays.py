@@ -22,8 +22,17 @@ def open_inputs(job_folder: Path, job: Job) -> tuple[ArrayFile, ArrayFile]:
     Raises:
         JobError: if one is missing, damaged, or does not have the shape and type that the job says.
     """
-    low_res = _open_array(job_folder / INPUT_FILE)
-    valid = _open_array(job_folder / VALID_FILE)
+    # Where there is no engine this is QGIS's own process, which outlives the job; and Windows removes no folder with an
+    # open file in it.
+    with ExitStack() as open_files:
+        low_res = open_files.enter_context(_open_array(job_folder / INPUT_FILE))
+        valid = open_files.enter_context(_open_array(job_folder / VALID_FILE))
+        _check_inputs(low_res, valid, job)
+        open_files.pop_all()
+    return low_res, valid
+
+
+def _check_inputs(low_res: ArrayFile, valid: ArrayFile, job: Job) -> None:
     if low_res.dtype.kind not in "iuf":
         raise JobError(f"{INPUT_FILE} holds {low_res.dtype} values; it must hold integers or floats.")
     if valid.dtype != bool:
@@ -34,7 +43,6 @@ def open_inputs(job_folder: Path, job: Job) -> tuple[ArrayFile, ArrayFile]:
         raise JobError(f"{INPUT_FILE} has the shape {low_res.shape} but {VALID_FILE} {valid.shape}.")
     if len(low_res) != len(job.band_names):
         raise JobError(f"{INPUT_FILE} has {len(low_res)} bands, but the job names {len(job.band_names)}.")
-    return low_res, valid
 
 
 def _open_array(file: Path) -> ArrayFile:

@@ -78,8 +78,8 @@ UNCERTAIN = 0.25
 _END_SHARES = ((0.98, 0.985), (0.985, 0.995), (0.995, 1.0))
 
 # What share of the work asking held-out pixels and fitting are, for the progress bar, when there is but one tile.
-HELD_OUT_SHARE = 0.05
-FIT_SHARE = 0.2
+_HELD_OUT_PROGRESS = 0.05
+_FIT_PROGRESS = 0.2
 
 
 def enhance(  # noqa: PLR0913, the worker's side of the job folder and of the protocol
@@ -157,7 +157,6 @@ def _enhanced(  # noqa: PLR0913, as above
             raise BadInput(str(error)) from error
         extras: dict[str, Any] = {"doubts": [doubt.value for doubt in find_doubts(low_res, valid)]}
     plan = _plan(job, device, progress)
-    extras.update({"dip": plan.settings} if plan.settings else {})
     if preview is not None:
         progress.enter("Drawing a first picture", 0.0, 0.0)
         with progress.timed("preview"):
@@ -167,15 +166,16 @@ def _enhanced(  # noqa: PLR0913, as above
     tiles = next(tilings)
     done = 0.0
     if plan.hold_out is not None:
-        done = HELD_OUT_SHARE / len(tiles)
+        done = _HELD_OUT_PROGRESS / len(tiles)
         progress.enter("Asking held-out pixels", 0.0, done)
         with progress.timed("held out"):
             held_out = plan.hold_out(scene, progress.step)
         if held_out is not None:
-            extras["held_out"] = {**asdict(held_out), "gain_db": held_out.gain_db, "chosen": held_out.chosen.value}
+            extras["held_out"] = held_out.figures
             plan = _with_chosen(plan, held_out.chosen, progress)
+    extras.update({"dip": plan.settings} if plan.settings else {})
     if plan.fit is not None:
-        begun, done = done, done + FIT_SHARE / len(tiles)
+        begun, done = done, done + _FIT_PROGRESS / len(tiles)
         progress.enter("Fitting the blur", begun, done)
         with progress.timed("dip fit"):
             scene = plan.fit(scene, progress.step)
@@ -212,8 +212,12 @@ def _with_chosen(plan: Plan, chosen: Method, progress: Progress) -> Plan:
         return plan
     stand_in = ("anchor", partial(_anchor, progress=progress))
     stages = tuple(stand_in if name == "dip" else (name, stage) for name, stage in plan.stages)
+    unused = {path.name for path in (*PRIOR_WEIGHTS.values(), CONFIDENCE_WEIGHTS)}
+    models = tuple(model for model in plan.models if model["name"] not in unused)
     # A network that is not to be trusted must not fit the blur, and how far off the anchor is nobody has measured.
-    return replace(plan, stages=stages, fit=None, settings={"replaced_by": chosen.value}, confidence=None)
+    return replace(
+        plan, stages=stages, fit=None, models=models, settings={"replaced_by": chosen.value}, confidence=None
+    )
 
 
 def _uncertainty(scene: Scene, bound: Numbers, progress: Progress) -> dict[str, Any]:

@@ -86,6 +86,8 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         super().__init__()
         self._is_unloaded = is_unloaded
         self._plan: Optional[EnhancePlan] = None
+        # As Processing spells it.
+        self._output = ""
 
     def createInstance(self) -> EnhanceExtentAlgorithm:  # noqa: N802
         """Return a new algorithm for one run."""
@@ -255,7 +257,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             feedback.pushWarning(sentence)
         feedback.pushInfo(f"Written to {result.output}; the report is {result.report}.")
         files = {name: file for name, file in _files_of(result).items() if file is not None}
-        prepare_loading(result, {file: name for name, file in files.items()}, context)
+        prepare_loading(result, self._output, {file: name for name, file in files.items()}, context)
         return {name: str(file) for name, file in files.items()}
 
     def _add_choice(self, name: str, words: list[str], default: str) -> None:
@@ -291,6 +293,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, output_context: QgsProcessingContext
     ) -> EnhanceRequest:
         report = self.parameterAsFileOutput(parameters, REPORT, output_context)
+        self._output = self.parameterAsOutputLayer(parameters, OUTPUT, output_context)
         sensor, mtf = self._sensor(parameters, context)
         model = self.parameterAsFile(parameters, MODEL, context)
         return EnhanceRequest(
@@ -310,7 +313,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             maps_confidence=as_flag(MAP_CONFIDENCE, parameters.get(MAP_CONFIDENCE)),
             keeps_dip=as_flag(KEEP_DIP, parameters.get(KEEP_DIP)),
             traces_borders=as_flag(TRACE_BORDERS, parameters.get(TRACE_BORDERS)),
-            output=Path(self.parameterAsOutputLayer(parameters, OUTPUT, output_context)),
+            output=Path(self._output),
             report=Path(report) if report else None,
         )
 

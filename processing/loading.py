@@ -17,35 +17,36 @@ from ..bridge.border_layer import borders_name, style_borders
 from ..bridge.confidence_layer import confidence_name, finish_confidence, shown_band
 from ..bridge.enhance import EnhanceResult
 from ..bridge.provenance import describe_borders, describe_dip
-from ..bridge.result_layer import copy_style, dip_name
+from ..bridge.result_layer import copy_style, dip_name, mark_as_result
 from ..bridge.uncertain_layer import finish_uncertain_areas, uncertain_areas_name
 from .post_processor import PostProcessor
 
 _RASTER, _VECTOR = QgsProcessingUtils.LayerHint.Raster, QgsProcessingUtils.LayerHint.Vector
 
 
-def prepare_loading(result: EnhanceResult, names: dict[Path, str], context: QgsProcessingContext) -> None:
+def prepare_loading(result: EnhanceResult, output: str, names: dict[Path, str], context: QgsProcessingContext) -> None:
     """Have the result look like its source once it is loaded, and what goes with it loaded and finished likewise.
 
     Nothing is loaded that would not be: where the result stays a file, so does the rest.
 
     Args:
+        output: the result's file as Processing spells it, which is how the context knows it.
         names: of the outputs, by file.
     """
-    if not context.willLoadLayerOnCompletion(str(result.output)):
+    if not context.willLoadLayerOnCompletion(output):
         return
     plan, finisher = result.plan, _Finisher(result)
-    details = context.layerToLoadOnCompletionDetails(str(result.output))
-    details.setPostProcessor(PostProcessor.of(result.output, finisher.style_like_source))
+    details = context.layerToLoadOnCompletionDetails(output)
+    details.setPostProcessor(PostProcessor.of(finisher.finish_result))
     for file, title, hint, finish in (
-        (result.dip_output, dip_name(plan), _RASTER, finisher.finish_dip),
+        (result.dip_output, dip_name(plan, result.summary), _RASTER, finisher.finish_dip),
         (result.confidence, confidence_name(plan), _RASTER, finisher.finish_confidence),
         (result.uncertain_areas, uncertain_areas_name(plan), _VECTOR, finisher.finish_uncertain_areas),
         (result.borders, borders_name(plan), _VECTOR, finisher.finish_borders),
     ):
         if file is not None:
             wanted = QgsProcessingContext.LayerDetails(title, context.project(), names[file], hint)
-            wanted.setPostProcessor(PostProcessor.of(file, finish))
+            wanted.setPostProcessor(PostProcessor.of(finish))
             context.addLayerToLoadOnCompletion(str(file), wanted)
 
 
@@ -55,7 +56,12 @@ class _Finisher:
     def __init__(self, result: EnhanceResult) -> None:
         self._plan, self._report = result.plan, result.summary
 
-    def style_like_source(self, layer: QgsMapLayer, context: QgsProcessingContext) -> None:
+    def finish_result(self, layer: QgsMapLayer, context: QgsProcessingContext) -> None:
+        """Finish the result: the dock knows it as one from then on."""
+        self._style_like_source(layer, context)
+        mark_as_result(layer, self._plan.source_layer_id)
+
+    def _style_like_source(self, layer: QgsMapLayer, context: QgsProcessingContext) -> None:
         """Copy the source's style if the source is still there."""
         source = self._source(context)
         if source is not None and isinstance(layer, QgsRasterLayer):
@@ -63,7 +69,8 @@ class _Finisher:
 
     def finish_dip(self, layer: QgsMapLayer, context: QgsProcessingContext) -> None:
         """Finish Deep Image Prior's own picture."""
-        self.style_like_source(layer, context)
+        self._style_like_source(layer, context)
+        mark_as_result(layer, self._plan.source_layer_id)
         describe_dip(layer, self._report)
         _hide(layer, context)
 

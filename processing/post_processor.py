@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Callable, ClassVar
 
 from qgis.core import (
@@ -18,19 +17,20 @@ Finish = Callable[[QgsMapLayer, QgsProcessingContext], None]
 class PostProcessor(QgsProcessingLayerPostProcessorInterface):
     """Finishes the layer of one file, on the main thread."""
 
-    # By file. QGIS keeps none alive until the layer is loaded, which is after the algorithm is gone; as many lie here
-    # as layers wait to be loaded, or were in a context that was dropped without loading them.
-    _waiting: ClassVar[dict[Path, PostProcessor]] = {}
+    # QGIS keeps none alive until the layer is loaded, which is after the algorithm is gone; as many lie here as layers
+    # wait to be loaded, or were in a context that was dropped without loading them.
+    _waiting: ClassVar[set[PostProcessor]] = set()
 
-    def __init__(self, file: Path, finish: Finish) -> None:
+    def __init__(self, finish: Finish) -> None:
         super().__init__()
-        self._file, self._finish = file, finish
+        self._finish = finish
 
     @classmethod
-    def of(cls, file: Path, finish: Finish) -> PostProcessor:
+    def of(cls, finish: Finish) -> PostProcessor:
         """Return one that lives long enough."""
-        cls._waiting[file] = cls(file, finish)
-        return cls._waiting[file]
+        processor = cls(finish)
+        cls._waiting.add(processor)
+        return processor
 
     def postProcessLayer(  # noqa: N802, the name is QGIS's
         self,
@@ -41,4 +41,4 @@ class PostProcessor(QgsProcessingLayerPostProcessorInterface):
         """Finish the layer."""
         self._finish(layer, context)
         # QGIS still holds it while this runs, and PyQt's own reference outlives the call.
-        self._waiting.pop(self._file, None)
+        self._waiting.discard(self)

@@ -187,7 +187,7 @@ class AdvancedBox(FoldingBox):
             (
                 tr("Errors"),
                 self.confidence_box,
-                tr("Add a layer that says how far off the result may be, and shades what is uncertain"),
+                tr("Add layers that hatch what is uncertain and, unticked at first, say how far off each pixel may be"),
             ),
             (
                 tr("St&ages"),

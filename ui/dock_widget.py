@@ -149,6 +149,8 @@ class EnhanceDock(QgsDockWidget):
         self.engine_offer = EngineOffer(self.windowIcon())
         self.set_up_button = self.engine_offer.button
         self.enhance_button = EnhanceButton(self.windowIcon())
+        # Until the first check nobody knows what a click would do.
+        self.enhance_button.setEnabled(False)
         self.look_button = QuickLookButton(self._controller, self.live_preview)
         self.run_box = RunBox(self._controller, self.live_preview, BUTTON_HEIGHT_PX)
         self.queue_box = QueueBox(self._controller, canvas)
@@ -167,7 +169,7 @@ class EnhanceDock(QgsDockWidget):
             (
                 self.estimate_label,
                 tr("Estimate"),
-                tr("What it takes on this computer; every finished run makes the next estimate better"),
+                tr("What it takes on this computer; finished runs make the next estimate better"),
             ),
             (self.output_box, tr("Save to"), tr("Where the GeoTIFF goes; empty for a temporary file")),
         )
@@ -264,6 +266,7 @@ class EnhanceDock(QgsDockWidget):
 
     def _take_over(self, request: EnhanceRequest) -> None:
         self.method_box.choose(request.method)
+        self.method_box.stand_in()
         self.scale_buttons.choose(request.scale)
         self.advanced_box.take_over(request)
         self._check_timer.start()
@@ -278,7 +281,6 @@ class EnhanceDock(QgsDockWidget):
         if choices is None:
             return
         self._take_over(choices.request)
-        self.method_box.stand_in()
         self.extent_row.choose(choices.extent)
         layer = QgsProject.instance().mapLayer(choices.layer_id)
         if layer is not None:
@@ -291,7 +293,7 @@ class EnhanceDock(QgsDockWidget):
             self.extent_row.choose(ExtentChoice(ExtentSource.CANVAS))
 
     def _save_preset(self) -> None:
-        self.advanced_box.preset_row.save(self.request())
+        self.advanced_box.preset_row.save(self._wished())
 
     def _follow_engine(self) -> None:
         self.engine_offer.refresh()
@@ -323,8 +325,11 @@ class EnhanceDock(QgsDockWidget):
             self.notice.say(str(problem))
             return
         self.notice.say("")
-        wished = replace(request, method=self.method_box.wished)
-        remember(wished, self.extent_row.choice, QgsProject.instance())
+        remember(self._wished(), self.extent_row.choice, QgsProject.instance())
+
+    def _wished(self) -> EnhanceRequest:
+        """Return what would be asked for if there were an engine, to be asked for another time."""
+        return replace(self.request(), method=self.method_box.wished)
 
     def _look(self) -> None:
         visible = QgsReferencedRectangle(self._canvas.extent(), self._canvas.mapSettings().destinationCrs())

@@ -1,4 +1,4 @@
-"""What the dock says while there is no engine: what works without it, what it brings, and the way to it."""
+"""What the dock says of the engine: what works without it, what it would bring, and the way to it or to a newer one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .wrapping_label import WrappingLabel
 
 
 class EngineOffer(QWidget):
-    """A sentence and the button that sets the engine up; takes no room while there is an engine."""
+    """The button that sets the engine up or renews it, and a sentence while there is none; takes no room otherwise."""
 
     def __init__(self, icon: QIcon, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)
@@ -30,10 +30,10 @@ class EngineOffer(QWidget):
     @property
     def has_engine(self) -> bool:
         """Whether there was an engine when that was last looked up."""
-        return self.isHidden()
+        return not self.button.problem
 
     def refresh(self) -> None:
-        """Be there if the engine is missing, and only then."""
+        """Be there if the engine is missing or there are newer packages for it, and only then."""
         self.button.refresh()
         # To whom it was never set up, where it would be is of no use.
         problem = self.button.problem if location().exists() else tr("Headland’s engine is not set up")
@@ -43,4 +43,5 @@ class EngineOffer(QWidget):
                 "the methods that draw field borders sharper."
             ).format(problem=problem)
         )
-        self.setVisible(bool(self.button.problem))
+        self.label.setVisible(not self.has_engine)
+        self.setVisible(not self.button.isHidden())

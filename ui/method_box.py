@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Optional
 
 from qgis.PyQt.QtWidgets import QWidget
@@ -39,6 +40,11 @@ class MethodBox(ChoiceBox):
             return self.chosen.explanation
         return tr("Needs the engine. {explanation}").format(explanation=self.chosen.explanation)
 
+    def choose(self, value: Enum) -> None:
+        """Choose ``value``, for which nothing stands in any more."""
+        self._forget_stand_in()
+        super().choose(value)
+
     def follow_engine(self, *, is_there: bool) -> None:
         """Take note of whether there is an engine."""
         if is_there == self._has_engine:
@@ -53,13 +59,13 @@ class MethodBox(ChoiceBox):
             self.stand_in()
         elif self._stood_in_for is not None:
             self.choose(self._stood_in_for)
-            self._forget_stand_in()
 
     def stand_in(self) -> None:
         """Choose the anchor if what is chosen, by nobody just now, needs an engine that is not there."""
         if not self._has_engine and self.method not in METHODS_WITHOUT_ENGINE:
-            self._stood_in_for = self.method
+            wished = self.method
             self.choose(Method.ANCHOR)
+            self._stood_in_for = wished
 
     def _forget_stand_in(self) -> None:
         self._stood_in_for = None

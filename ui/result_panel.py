@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 from qgis.core import QgsMapLayer, QgsProject, QgsRasterLayer
 from qgis.gui import QgsMapCanvas
@@ -15,6 +15,7 @@ from ..bridge.destination import report_beside
 from ..bridge.enhance import EnhanceResult
 from ..bridge.result_layer import result_of
 from ..bridge.words import tr
+from ..engine.plain_file import open_plain
 from .compare_box import CompareBox
 from .elided_label import ElidedLabel
 from .folding_box import FoldingBox
@@ -34,7 +35,8 @@ class ResultPanel(FoldingBox):
         self._canvas = canvas
         # Of this session, by the ids of their layers.
         self._results: dict[str, EnhanceResult] = {}
-        self._report = self._command = ""
+        self._command = ""
+        self._read_report: Callable[[], str] = str
         self.name_label = ElidedLabel()
         self.label = WrappingLabel()
         self.label.setAccessibleName(tr("Result"))
@@ -66,7 +68,7 @@ class ResultPanel(FoldingBox):
             self._show(result.plan.result_name, None)
         self.label.setText(result_in_words(result.summary))
         self.label.setToolTip(figures_in_words(result.summary))
-        self._offer_report(json.dumps(result.summary, indent=2, ensure_ascii=False, default=str))
+        self._offer_report(lambda: json.dumps(result.summary, indent=2, ensure_ascii=False, default=str))
         try:
             self._offer_command(command_for(result.plan), tr("Copy a qgis_process command that gives the same result"))
         except NoCommand as reason:
@@ -86,25 +88,27 @@ class ResultPanel(FoldingBox):
         if layer.id() in self._results:
             self.show_result(self._results[layer.id()], layer.id())
         else:
-            self._show_of_earlier_session(layer)
+            self._show_earlier(layer)
 
-    def _show_of_earlier_session(self, layer: QgsRasterLayer) -> None:
+    def _show_earlier(self, layer: QgsRasterLayer) -> None:
+        """Show a result of which nothing is known but what lies beside its file."""
         self._show(layer.name(), layer)
-        self.label.setText(tr("Made in an earlier session."))
+        self.label.setText(tr("Made earlier."))
         self.label.setToolTip("")
-        self._offer_report(_read_report(report_beside(Path(layer.source()))))
-        self._offer_command("", tr("Only known of what was made in this session"))
+        file = report_beside(Path(layer.source()))
+        self._offer_report(lambda: _text_of(file), is_there=file.is_file())
+        self._offer_command("", tr("Only known while the project in which it was made stays open"))
 
     def _show(self, name: str, layer: Optional[QgsRasterLayer]) -> None:
         self.name_label.set_text(name)
         self.compare_box.show_for(layer)
         self.show()
 
-    def _offer_report(self, report: str) -> None:
-        self._report = report
-        self.report_button.setEnabled(bool(report))
+    def _offer_report(self, read: Callable[[], str], *, is_there: bool = True) -> None:
+        self._read_report = read
+        self.report_button.setEnabled(is_there)
         self.report_button.setToolTip(
-            tr("Show all that was done and measured") if report else tr("There is no report beside the file")
+            tr("Show all that was done and measured") if is_there else tr("There is no report beside the file")
         )
 
     def _offer_command(self, command: str, tip: str) -> None:
@@ -117,16 +121,16 @@ class ResultPanel(FoldingBox):
             self._results.pop(layer_id, None)
 
     def _show_report(self) -> None:
-        show_text(tr("Headland: report"), self._report, self.window())
+        show_text(tr("Headland: report"), self._read_report(), self.window())
 
     def _copy_command(self) -> None:
         QApplication.clipboard().setText(self._command)
 
 
-def _read_report(file: Path) -> str:
-    """Return what a report says, "" if it cannot be read."""
+def _text_of(report: Path) -> str:
+    """Return what a report says, or why it cannot be read."""
     try:
-        with file.open("rb") as opened:
+        with open_plain(report, "rb") as opened:
             return opened.read(LONGEST_REPORT_BYTES).decode("utf-8", errors="replace")
-    except OSError:
-        return ""
+    except OSError as error:
+        return tr("{report} cannot be read ({reason}).").format(report=report, reason=error.strerror or error)

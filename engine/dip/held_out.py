@@ -49,7 +49,12 @@ class HeldOut:
 
     @property
     def gain_db(self) -> float:
-        """How far Deep Image Prior is ahead, in dB; behind without limit where it has drawn no numbers."""
+        """How far Deep Image Prior is ahead, in dB; without limit where only one of the two has drawn numbers.
+
+        Not a number where neither has.
+        """
+        if not math.isfinite(self.anchor):
+            return math.inf if math.isfinite(self.dip) else math.nan
         if not math.isfinite(self.dip):
             return -math.inf
         # The measured pixels have their noise too: where both are closer than that, neither is ahead.
@@ -58,7 +63,14 @@ class HeldOut:
     @property
     def chosen(self) -> Method:
         """The anchor where Deep Image Prior is clearly behind, else ``DIP``."""
-        return Method.DIP if self.gain_db >= -LARGEST_LOSS_DB else Method.ANCHOR
+        return Method.ANCHOR if self.gain_db < -LARGEST_LOSS_DB else Method.DIP
+
+    @property
+    def figures(self) -> dict[str, float | str | None]:
+        """Both errors, the gain and what is chosen, for the report: what is not finite is no JSON, and None."""
+        numbers = {"dip": self.dip, "anchor": self.anchor, "gain_db": self.gain_db}
+        finite = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+        return {**finite, "chosen": self.chosen.value}
 
 
 def hold_out(scene: Scene, dip: Callable[[Tile], Tile], seed: int, on_step: OnStep = go_on) -> HeldOut | None:

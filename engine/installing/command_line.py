@@ -110,7 +110,7 @@ def _build(wishes: argparse.Namespace) -> None:
 
 
 def _check(_wishes: argparse.Namespace) -> None:
-    with engine_in_use(location()):
+    with engine_in_use(location(), on_wait=lambda: None):
         proof = prove(engine_python())
     versions = ", ".join(f"{name} {version}" for name, version in proof.versions.items())
     _say(f"The engine in {location()} works, on {proof.device}: {versions}")

@@ -98,7 +98,7 @@ def put_in_place(new: Path, folder: Path, is_to_wait: Callable[[], bool]) -> Non
         EnvironmentProblem: if ``folder`` is no environment, or cannot be moved because a program uses it.
     """
     check_is_ours(folder)
-    old = folder.with_name(f"{folder.name}{OLD}{secrets.token_hex(4)}")
+    old = _name_of_old(folder)
     try:
         with engine_out_of_use(folder, is_to_wait):
             if folder.exists():
@@ -112,6 +112,10 @@ def put_in_place(new: Path, folder: Path, is_to_wait: Callable[[], bool]) -> Non
             "enhancement runs, close other QGIS windows, and set it up again."
         ) from error
     remove(old)
+
+
+def _name_of_old(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}{OLD}{secrets.token_hex(4)}")
 
 
 def check_is_ours(folder: Path) -> None:
@@ -141,11 +145,12 @@ def uninstall(folder: Path) -> None:
         for each in (*_beside(folder, NEW), *_beside(folder, OLD), downloads_folder(folder)):
             remove(each)
         if folder.exists():
+            old = _name_of_old(folder)
             try:
                 with engine_out_of_use(folder, lambda: False):
-                    # Without this file it no longer counts as whole, whatever stays.
-                    (folder / READY_FILE).unlink(missing_ok=True)
-                    shutil.rmtree(folder)
+                    _rename(folder, old)
+                # Whoever waits for it need not wait for this.
+                shutil.rmtree(old)
             except OSError as error:
                 raise EnvironmentProblem(
                     f"The engine in {folder} could not be removed ({error.strerror or error}); wait until no "

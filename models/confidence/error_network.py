@@ -20,8 +20,8 @@ from torch.nn import functional
 
 HIGH_RES_CHANNELS, SIGNED_CHANNELS = 5, 3
 """How many images the network sees on each grid; the first of the high-res ones change their sign with the image's."""
-LOW_RES_CHANNELS = 6
-WIDTH = 32
+LOW_RES_CHANNELS = 11
+WIDTH = 40
 COVERAGES = (0.5, 0.8, 0.9, 0.95)
 """The shares of pixels for which factors are kept."""
 

@@ -1,11 +1,12 @@
 """Fit the network that predicts errors, then find the factors that turn its predictions into bounds.
 
-    python -m headland.models.training.calibrate_confidence DATA OUTPUT.npz --steps 1000
+    python -m headland.models.training.calibrate_confidence DATA OUTPUT.npz --steps 600
 
-The network is fitted to places that the other networks were trained on, seen by random sensors that the engine is a
-little wrong about. Its loss, log s + |error| / s, is least where s is the mean error of all pixels that look alike.
-Then, on held-out places, the factors are found: a given share of all errors lies below factor x s. Both scale factors
-go into one file. What it is worth on places that had no part in it, scripts/bench_confidence.py tells.
+The network is fitted to places that the other networks were trained on, seen by random sensors of which the engine is
+often wrong about the blur. Its loss, log s + |error| / s, is least where s is the mean error of all pixels that look
+alike. Then, on held-out places, the factors are found: a given share of all errors lies below factor x s. Both scale
+factors go into one file. What it is worth on places that had no part in it, scripts/bench_confidence.py tells, which
+also has the places that all of this was chosen by.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from ...engine.confidence import error_channels, tile_confidence
 from ...engine.job import CONFIDENCE_METHODS
 from ..confidence.error_network import COVERAGES, SIGNED_CHANNELS, Calibrated, ErrorNetwork, save_calibrated
 from .imagery import TrainingImage
-from .judged_places import FARMLAND, Enhancer, JudgedTile, Part, places
-from .sensors import BANDS, draw_sensor
+from .judged_places import FARMLAND, Enhancer, JudgedTile, Part, draw_misjudged_sensor, places
+from .sensors import BANDS
 
 logger = logging.getLogger(__name__)
 
 SCALES = (4, 2)
 # Of neighbouring cities' and land uses' places not all are needed; farmland is rarer and seen by several sensors.
 EVERY = {Part.FIT: {"naip_urban_0.6m": 3, "ucmerced_0.3m": 6}, Part.FACTORS: {}}
-SENSORS_A_PLACE = {Part.FIT: {FARMLAND: 2}, Part.FACTORS: {FARMLAND: 5}}
-FIT_PX = 256
+SENSORS_A_PLACE = {Part.FIT: {FARMLAND: 4}, Part.FACTORS: {FARMLAND: 7}}
+PLACE_PX = {Part.FIT: 192, Part.FACTORS: 256}
 BORDER_PX = 4
 """Low-res pixels at each side that do not count: there the place ends, and the networks with it."""
 CROP_PX = 24
@@ -58,34 +59,41 @@ class Example:
     weight: float
 
 
-def judged(highres: Path, part: Part, scale: int, seed: int) -> Iterator[tuple[TrainingImage, JudgedTile, str]]:
+def judged(
+    images: Sequence[TrainingImage], part: Part, scale: int, seed: int
+) -> Iterator[tuple[TrainingImage, JudgedTile, str]]:
     """Yield the places of a part as random sensors see them and each method enhances them."""
     rng, enhance = np.random.default_rng(seed), Enhancer(scale)
-    counts: dict[str, int] = {}
-    for image in places(highres, part):
-        counts[image.image_set] = counts.get(image.image_set, 0) + 1
-        if counts[image.image_set] % EVERY[part].get(image.image_set, 1):
-            continue
+    for image in images:
         for _ in range(SENSORS_A_PLACE[part].get(image.image_set, 1)):
             bands = rng.permutation(image.pixels.shape[0])[:BANDS]
-            truth = np.ascontiguousarray(image.pixels[bands])
-            if part is Part.FIT:
-                truth = _random_square(truth, rng)
-            made = enhance(truth, draw_sensor(rng), int(rng.integers(2**31)), CONFIDENCE_METHODS)
+            truth = _random_square(image.pixels[bands], PLACE_PX[part], rng)
+            made = enhance(truth, draw_misjudged_sensor(rng), int(rng.integers(2**31)), CONFIDENCE_METHODS)
             yield from ((image, tile, method.value) for method, tile in made.items())
 
 
-def _random_square(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a part of a place (3, H, W), FIT_PX a side where it is larger."""
-    side = min(FIT_PX, truth.shape[-1])
+def chosen(highres: Path, part: Part) -> list[TrainingImage]:
+    """Return as many of a part's places as are needed, evenly spread."""
+    counts: dict[str, int] = {}
+    found = []
+    for image in places(highres, part):
+        counts[image.image_set] = counts.get(image.image_set, 0) + 1
+        if counts[image.image_set] % EVERY[part].get(image.image_set, 1) == 0:
+            found.append(image)
+    return found
+
+
+def _random_square(truth: np.ndarray, largest_px: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a part of a place (3, H, W), ``largest_px`` a side where it is larger."""
+    side = min(largest_px, truth.shape[-1])
     row, column = (int(rng.integers(0, truth.shape[-1] - side + 1)) for _ in range(2))
     return np.ascontiguousarray(truth[:, row : row + side, column : column + side])
 
 
-def examples(highres: Path, scale: int, seed: int) -> list[Example]:
+def examples(images: Sequence[TrainingImage], scale: int, seed: int) -> list[Example]:
     """Return what the network is fitted to; each set of places is drawn from as often as any other."""
     found: list[tuple[str, Example]] = []
-    for image, judged_tile, _method in judged(highres, Part.FIT, scale, seed):
+    for image, judged_tile, _method in judged(images, Part.FIT, scale, seed):
         with torch.inference_mode():
             for error, seen in zip(judged_tile.error, error_channels(judged_tile.tile, judged_tile.dip)):
                 arrays = (seen.high_res, seen.low_res, error / seen.contrast)
@@ -121,11 +129,13 @@ def fit(found: Sequence[Example], scale: int, steps: int, seed: int) -> ErrorNet
     return network.eval()
 
 
-def factors(network: ErrorNetwork, highres: Path, scale: int, seed: int) -> dict[str, tuple[float, ...]]:
+def factors(
+    network: ErrorNetwork, images: Sequence[TrainingImage], scale: int, seed: int
+) -> dict[str, tuple[float, ...]]:
     """Return for each method the factors of COVERAGES, each set of places counting as much as any other."""
     rng = np.random.default_rng(seed)
     ratios: dict[str, dict[str, list[np.ndarray]]] = {}
-    for image, judged_tile, method in judged(highres, Part.FACTORS, scale, seed):
+    for image, judged_tile, method in judged(images, Part.FACTORS, scale, seed):
         expected = tile_confidence(judged_tile.tile, judged_tile.dip, Calibrated(network, {}))
         inner = slice(BORDER_PX * scale, -BORDER_PX * scale)
         ratio = (judged_tile.error / expected)[:, inner, inner].flatten().numpy()
@@ -161,12 +171,13 @@ def _crop(one: Example, scale: int, rng: np.random.Generator) -> tuple[Tensor, T
 def calibrate(highres: Path, steps: int, seed: int, scales: Sequence[int] = SCALES) -> Mapping[int, Calibrated]:
     """Fit and calibrate for each scale factor."""
     done: dict[int, Calibrated] = {}
+    fitted_to, held_out = (chosen(highres, part) for part in (Part.FIT, Part.FACTORS))
     for scale in scales:
-        found = examples(highres, scale, seed)
+        found = examples(fitted_to, scale, seed)
         logger.info("x%d: %d examples", scale, len(found))
         network = fit(found, scale, steps, seed)
         del found
-        done[scale] = Calibrated(network, factors(network, highres, scale, seed + 1))
+        done[scale] = Calibrated(network, factors(network, held_out, scale, seed + 1))
         logger.info("x%d: factors %s", scale, done[scale].factors)
     return done
 
@@ -176,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with highres/")
     parser.add_argument("output", type=Path, help=".npz to write")
-    parser.add_argument("--steps", type=int, default=1000, help="of fitting, for each scale factor")
+    parser.add_argument("--steps", type=int, default=600, help="of fitting, for each scale factor")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

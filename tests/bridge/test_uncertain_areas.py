@@ -43,6 +43,7 @@ REPORT: dict[str, Any] = {
     "sensor": "auto",
     "seed": 0,
     "device": "cpu",
+    "engine": "torch, in a process of its own",
     "bands": [],
     "window": {"width_px": 60, "height_px": 40, "column_px": 0, "row_px": 0},
     "versions": {"headland": "1", "qgis": "3", "gdal": "3", "worker": {}},

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headland.engine import confidence
-from headland.engine.confidence import Confidence
+from headland.engine.confidence import Confidence, window_mean
 from headland.engine.dip.educated import EducatedPrior, FitSettings
 from headland.engine.forward_model import ForwardModel
 from headland.engine.job import Method, Preset
@@ -153,6 +153,16 @@ def test_the_bound_holds_for_about_as_many_pixels_as_it_says_on_a_real_scene_deg
     error = np.abs(scene.digital(tile.estimate) - truth)
     held = error <= scene.digital_difference(bound)
     assert 0.84 < held[:, 16:-16, 16:-16].mean() < 0.96
+
+
+@pytest.mark.parametrize("window_px", [3, 5, 7, 15, 25])
+def test_a_mean_is_that_of_all_pixels_of_its_window_and_the_edge_goes_on_outside(window_px: int) -> None:
+    image = np.random.default_rng(3).normal(size=(2, 20, 33))
+    reach = window_px // 2
+    padded = np.pad(image, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (window_px, window_px), axis=(1, 2))
+    found = window_mean(torch.from_numpy(image), window_px).numpy()
+    np.testing.assert_allclose(found, windows.mean(axis=(-2, -1)), atol=1e-12)
 
 
 @pytest.mark.parametrize("method", [Method.ANCHOR, Method.DECRAPPIFY])

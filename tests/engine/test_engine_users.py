@@ -16,7 +16,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from headland.engine.engine_users import engine_in_use
-with engine_in_use(Path(sys.argv[1])):
+with engine_in_use(Path(sys.argv[1]), lambda: None):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -70,8 +70,8 @@ def replace(engine: Path) -> None:
 
 def test_many_use_it_at_once_and_only_then_nobody_replaces_it(engine: Path) -> None:
     replace(engine)
-    with engine_in_use(engine):
-        with engine_in_use(engine), pytest.raises(BlockingIOError, match="in use"):
+    with engine_in_use(engine, lambda: None):
+        with engine_in_use(engine, lambda: None), pytest.raises(BlockingIOError, match="in use"):
             replace(engine)
         with pytest.raises(BlockingIOError, match="in use"):
             replace(engine)
@@ -79,7 +79,7 @@ def test_many_use_it_at_once_and_only_then_nobody_replaces_it(engine: Path) -> N
 
 
 def test_whoever_replaces_it_waits_as_long_as_he_likes(engine: Path) -> None:
-    with engine_in_use(engine) as use:
+    with engine_in_use(engine, lambda: None):
         asked: list[bool] = []
 
         def is_to_wait() -> bool:
@@ -89,7 +89,6 @@ def test_whoever_replaces_it_waits_as_long_as_he_likes(engine: Path) -> None:
         with pytest.raises(BlockingIOError), engine_out_of_use(engine, is_to_wait):
             pass
         assert len(asked) == 3
-        assert use is None
 
 
 def test_two_never_replace_it_at_once(engine: Path) -> None:
@@ -111,13 +110,22 @@ def test_a_process_that_was_killed_uses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_was_removed_with_its_engine_is_not_mistaken_for_the_new_ones(engine: Path) -> None:
-    with engine_in_use(engine):
+    with engine_in_use(engine, lambda: None):
         users_file(engine).unlink()
-        with engine_in_use(engine), pytest.raises(BlockingIOError):
+        with engine_in_use(engine, lambda: None), pytest.raises(BlockingIOError):
             replace(engine)
 
 
 def test_where_nobody_may_make_the_lock_the_engine_is_used_all_the_same(tmp_path: Path) -> None:
-    with engine_in_use(tmp_path / "not there" / "engine"):
+    with engine_in_use(tmp_path / "not there" / "engine", lambda: None):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_whoever_waits_while_it_is_replaced_can_give_up(engine: Path) -> None:
+    def give_up() -> None:
+        raise KeyboardInterrupt
+
+    with engine_out_of_use(engine, lambda: False), pytest.raises(KeyboardInterrupt), engine_in_use(engine, give_up):
+        pass
+    replace(engine)

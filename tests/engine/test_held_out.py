@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -145,6 +146,22 @@ def test_small_differences_leave_deep_image_prior_in_its_place() -> None:
     assert HeldOut(dip=math.nan, anchor=9.0).chosen is HeldOut(dip=math.inf, anchor=9.0).chosen is Method.ANCHOR
 
 
+@pytest.mark.parametrize("nothing", [math.nan, math.inf])
+def test_an_anchor_without_numbers_takes_nobodys_place(nothing: float) -> None:
+    assert HeldOut(dip=10.0, anchor=nothing).chosen is Method.DIP
+    assert HeldOut(dip=nothing, anchor=nothing).chosen is Method.DIP
+
+
+@pytest.mark.parametrize("dip", [10.0, math.nan, math.inf])
+@pytest.mark.parametrize("other", [9.0, math.nan, math.inf])
+def test_what_goes_into_the_report_is_plain_json(dip: float, other: float) -> None:
+    figures = HeldOut(dip, other).figures
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    assert (figures["dip"] is None) == (not math.isfinite(dip))
+    assert (figures["anchor"] is None) == (not math.isfinite(other))
+    assert figures["chosen"] == HeldOut(dip, other).chosen.value
+
+
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     plan_tiles = pipeline.plan_tiles
@@ -194,8 +211,19 @@ def test_the_anchor_takes_the_place_of_a_broken_network_in_every_tile_and_the_re
     assert "held_out" not in plain
     assert "anchor" in report["seconds"]
     assert not {"dip", "dip fit"} & set(report["seconds"])
+    assert (report["models"], report["dip"]) == ([], {"replaced_by": "anchor"})
     # The consistency step at the end of the method moves it by less than its noise.
     assert distance(result, expected, report) < 0.5
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_a_network_without_numbers_leaves_a_report_of_plain_json(
+    crop: Numbers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "hold_out", lambda *_: HeldOut(dip=math.nan, anchor=9.0))
+    _, report = enhanced(JOB, crop[:, :40, :40])
+    assert report["held_out"] == {"dip": None, "anchor": 9.0, "gain_db": None, "chosen": "anchor"}
+    json.dumps(report, allow_nan=False)
 
 
 @pytest.mark.usefixtures("small_tiles")
@@ -203,6 +231,8 @@ def test_a_sound_network_stays_in_its_place_and_the_report_says_that_too(crop: N
     _, report = enhanced(JOB, crop)
     assert report["held_out"]["chosen"] == "dip"
     assert {"dip", "dip fit", "held out"} <= set(report["seconds"])
+    assert [model["name"] for model in report["models"]] == ["prior.npz"]
+    assert report["dip"]["rounds"] == 1
 
 
 @pytest.mark.usefixtures("small_tiles", "broken_weights")
@@ -225,4 +255,5 @@ def test_what_goes_with_the_result_is_the_anchors_and_no_error_is_promised(crop:
     assert distance(beside, anchored, report) < 0.5
     assert distance(result, anchored, report) > 1.0
     assert report["uncertain_share"] == 1.0
+    assert [model["name"] for model in report["models"]] == ["decrappify.onnx"]
     assert bound.min() > 0.0

@@ -237,6 +237,27 @@ def test_arrays_that_break_the_contract_are_bad_input(
         open_inputs(job_folder, Job.load(job_folder))
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks /proc")
+@pytest.mark.parametrize("content", [np.zeros((2, 4, 4), bool), np.zeros((2, 3, 4), np.uint8), None])
+def test_arrays_that_are_refused_are_closed_again(job_folder: Path, content: np.ndarray | None) -> None:
+    from headland.engine.job import JobError
+    from headland.engine.job_arrays import open_inputs
+
+    (job_folder / VALID_FILE).unlink()
+    if content is not None:
+        np.save(job_folder / VALID_FILE, content)
+    before = open_files()
+    with pytest.raises(JobError) as refused:
+        open_inputs(job_folder, Job.load(job_folder))
+    # The error keeps alive all that its functions had at hand.
+    assert refused.value.__traceback__ is not None
+    assert open_files() == before
+
+
 def test_an_array_of_objects_is_never_unpickled(job_folder: Path) -> None:
     from headland.engine.job import JobError
     from headland.engine.job_arrays import open_inputs

@@ -21,18 +21,26 @@ from headland.models.confidence.error_network import (
 from headland.models.training import calibrate_confidence
 from headland.models.training.calibrate_confidence import PIXELS_A_TILE, Example, fit, quantiles
 from headland.models.training.imagery import HELD_OUT_FARMLAND
-from headland.models.training.judged_places import FARMLAND, Part, part_of, places
+from headland.models.training.judged_places import (
+    FARMLAND,
+    VALIDATION_FARMLAND,
+    Part,
+    draw_misjudged_sensor,
+    part_of,
+    places,
+)
 from headland.tests.support.places import make_places
 
 FACTORS = (0.6, 1.5, 2.2, 3.0)
+FARMS = (HELD_OUT_FARMLAND[0], HELD_OUT_FARMLAND[5], VALIDATION_FARMLAND[0], "41.0--91.0")
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data folder with fields of 32 pixels: one place of each part and set, and one too small."""
     names = {
-        FARMLAND: (f"{HELD_OUT_FARMLAND[0]}.png", f"{HELD_OUT_FARMLAND[5]}.png", "41.0--91.0.png"),
-        "naip_urban_0.6m": ("riverside_2016_1.png", "chico_2016_1.png"),
+        FARMLAND: tuple(f"{name}.png" for name in FARMS),
+        "naip_urban_0.6m": ("riverside_2016_1.png", "chico_2016_1.png", "claremont_2016_1.png"),
         "ucmerced_0.3m": ("river90.png", "river92.png", "river94.png", "river10.png"),
     }
     make_places(tmp_path / "highres", names, fields=12, field_px=32)
@@ -47,12 +55,22 @@ def names(data: Path, part: Part) -> set[str]:
 
 def test_no_place_is_in_two_parts(data: Path) -> None:
     assert names(data, Part.FIT) == {"41.0--91.0", "chico_2016_1", "river10"}
-    assert names(data, Part.FACTORS) == {HELD_OUT_FARMLAND[0], "riverside_2016_1"}
-    assert names(data, Part.REPORT) == {HELD_OUT_FARMLAND[5], "river94"}
+    assert names(data, Part.FACTORS) == {HELD_OUT_FARMLAND[5], "riverside_2016_1"}
+    assert names(data, Part.VALIDATION) == {VALIDATION_FARMLAND[0], "claremont_2016_1", "river90"}
+    assert names(data, Part.REPORT) == {HELD_OUT_FARMLAND[0], "river94"}
 
 
 def test_nothing_is_reported_on_cities_which_other_weights_were_chosen_by() -> None:
     assert part_of("naip_urban_0.6m", "eureka_2018_3", held_out=True) is Part.FACTORS
+
+
+def test_sensors_are_drawn_that_the_engine_takes_for_much_sharper_and_much_blurrier_ones() -> None:
+    rng = np.random.default_rng(1)
+    drawn = [draw_misjudged_sensor(rng) for _ in range(400)]
+    ratios = [one.assumed_psfs[0].sigma_px / one.psfs[0].sigma_px for one in drawn]  # type: ignore[attr-defined]
+    assert np.quantile(ratios, 0.05) < 0.85
+    assert np.quantile(ratios, 0.95) > 1.2
+    assert max(one.noise_sd for one in drawn) > 0.012
 
 
 def test_every_set_of_places_counts_alike_however_many_it_has() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from qgis.core import (
     QgsSingleBandGrayRenderer,
 )
 
+from headland.bridge.result_layer import result_of
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import MakeLayer
 from headland.tests.support.toolbox import ALGORITHM
@@ -95,3 +97,15 @@ def test_it_comes_with_its_result_and_not_without(
     for file in context.layersToLoadOnCompletion():
         details = context.layerToLoadOnCompletionDetails(file)
         assert outcome[details.outputName] == file
+
+
+def test_a_file_that_is_spelled_otherwise_is_the_same_file(
+    source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine, folder: Path
+) -> None:
+    layers = loaded(source, project, OUTPUT=f"{folder}/../{folder.name}//out.tif", BANDS=[1, 2], **EVERYTHING)
+    extras = {"(possible error)", "(uncertain)", "(×4, DIP alone)", "field borders (traced)"}
+    (name,) = set(layers) - extras
+    assert extras < set(layers)
+    assert layers[name].renderer().grayBand() == 2
+    # The dock compares it with its source.
+    assert result_of(layers[name], project) == layers[name]

@@ -138,11 +138,7 @@ def main() -> None:
             "edges_times_sharper": 1.6,
             "seconds": {"pretending": 0.1},
             "doubts": ["speckled", "of another Headland"] if behaviour == "obedient" else [],
-            **(
-                {"uncertain_share": 0.034, "uncertain_from": [40.0] * len(np.load(folder / "input.npy", mmap_mode="r"))}
-                if maps_confidence(folder)
-                else {}
-            ),
+            **(uncertainty(folder) if maps_confidence(folder) else {}),
             **({"held_out": {"dip": 9.0, "anchor": 4.0, "gain_db": -3.0, "chosen": "anchor"}} if stopped else {}),
             **stopped,
             **borders,

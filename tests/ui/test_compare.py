@@ -325,7 +325,7 @@ def reopened(
     return result
 
 
-def test_a_result_of_an_earlier_session_can_be_compared_and_its_report_read(
+def test_a_result_of_a_project_that_was_opened_again_can_be_compared_and_its_report_read(
     window: Window, reopened: QgsRasterLayer, controller: EnhanceController, qtbot: QtBot
 ) -> None:
     later = EnhanceDock(controller, window.canvas, window.message_bar, window)
@@ -335,7 +335,7 @@ def test_a_result_of_an_earlier_session_can_be_compared_and_its_report_read(
     assert not panel.isVisible()
     window.canvas.setLayers(list(QgsProject.instance().mapLayers().values()))
     window.canvas.setCurrentLayer(reopened)
-    assert panel.label.text() == "Made in an earlier session."
+    assert panel.label.text() == "Made earlier."
     assert not panel.command_button.isEnabled()
     Person(qtbot).click(panel.compare_box.swipe_button)
     assert len(swipes(window)) == 1

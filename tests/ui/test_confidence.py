@@ -83,6 +83,10 @@ def test_work_that_the_graphics_card_had_no_memory_for_is_told_of() -> None:
     assert "the processor did the work" in sentence
 
 
+def test_a_question_without_an_answer_is_no_doubt() -> None:
+    assert doubts_in_words({"held_out": None, "doubts": []}) == ()
+
+
 @pytest.mark.parametrize("doubt", list(Doubt))
 def test_every_doubt_has_a_sentence(doubt: Doubt) -> None:
     (sentence,) = doubts_in_words({"doubts": [doubt.value]})

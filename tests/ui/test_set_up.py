@@ -191,6 +191,7 @@ def test_newer_packages_are_offered_while_the_engine_works_on(
     dock.scale_buttons.button(2).click()
     qtbot.waitUntil(dock.set_up_button.isVisible)
     assert dock.set_up_button.text() == "Update engine…"
+    assert not dock.engine_offer.label.isVisible()
     assert dock.enhance_button.isEnabled()
     dialog = open_dialog(dock, qtbot)
     assert "newer packages" in dialog.state_label.text()

@@ -62,7 +62,7 @@ def test_the_method_is_explained(dock: EnhanceDock, person: Person) -> None:
         person.choose(dock.method_box, dock.method_box.itemText(row))
         told.add(dock.method_label.text())
     assert len(told) == len(Method)
-    assert dock.request().method is Method.ANCHOR
+    assert dock.request().method is Method.BICUBIC
 
 
 def test_a_model_of_ones_own(advanced: AdvancedBox, dock: EnhanceDock, add_layer: AddLayer, person: Person) -> None:

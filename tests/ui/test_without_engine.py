@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from qgis.core import Qgis, QgsProject, QgsRasterLayer
 from qgis.PyQt.QtCore import QTimer
 
 from headland.bridge.controller import EnhanceController
+from headland.bridge.request import EnhanceRequest
 from headland.engine import environment
 from headland.engine.job import Method
 from headland.tests.support.engines import make_fake_engine
@@ -190,3 +192,18 @@ def test_borders_are_left_out_in_words(dock: EnhanceDock, add_layer: AddLayer, q
     qtbot.waitUntil(lambda: "No field borders are traced: that needs the engine" in dock.notice.sentence)
     assert dock.enhance_button.isEnabled()
     assert isinstance(dock.layer_box.currentLayer(), QgsRasterLayer)
+
+
+def test_what_is_chosen_by_a_preset_stays_and_what_stands_in_is_not_saved(
+    dock: EnhanceDock, add_layer: AddLayer, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    add_layer()
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    saved: list[EnhanceRequest] = []
+    monkeypatch.setattr(dock.advanced_box.preset_row, "save", saved.append)
+    dock.advanced_box.preset_row.save_wanted.emit()
+    assert saved[0].method is Method.CHAIN
+    dock.advanced_box.preset_row.chosen.emit(saved[0])
+    assert dock.request().method is Method.ANCHOR
+    dock.advanced_box.preset_row.chosen.emit(replace(saved[0], method=Method.BICUBIC))
+    assert (dock.request().method, dock.method_box.wished) == (Method.BICUBIC, Method.BICUBIC)

@@ -128,7 +128,7 @@ def test_an_engine_that_somebody_computes_with_is_replaced_when_he_is_done(
     made = standing.stat().st_ino
     lines: list[str] = []
     with ExitStack() as stack:
-        stack.enter_context(engine_in_use(standing))
+        stack.enter_context(engine_in_use(standing, lambda: None))
 
         def hear(line: str) -> None:
             lines.append(line)
@@ -148,7 +148,7 @@ def test_one_that_only_waited_gets_its_place_at_the_next_try_without_installing_
     made = standing.stat().st_ino
     is_waiting: list[bool] = []
     told = Listener(lambda line: is_waiting.extend([True] * ("Waiting" in line)), is_cancelled=lambda: bool(is_waiting))
-    with engine_in_use(standing), pytest.raises(SetUpCancelled):
+    with engine_in_use(standing, lambda: None), pytest.raises(SetUpCancelled):
         set_up(plan, told)
     assert standing.stat().st_ino == made
     assert engine_python().exists()
@@ -160,7 +160,10 @@ def test_one_that_only_waited_gets_its_place_at_the_next_try_without_installing_
 
 
 def test_an_engine_that_somebody_computes_with_is_not_removed(standing: Path) -> None:
-    with engine_in_use(standing), pytest.raises(EnvironmentProblem, match=r"in use.*wait until no enhancement runs"):
+    with (
+        engine_in_use(standing, lambda: None),
+        pytest.raises(EnvironmentProblem, match=r"in use.*wait until no enhancement runs"),
+    ):
         folders.uninstall(standing)
     assert engine_python().exists()
 
