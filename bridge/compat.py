@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from osgeo import gdal
-from qgis.core import QgsCoordinateReferenceSystem, QgsSymbolLayer
+from qgis.core import Qgis, QgsCoordinateReferenceSystem, QgsSymbolLayer
+
+FIRST_WITH_WIDENED_TILES = 34007
+# Odd; a tile's pixels move by a ninth at most, and the middle of a pixel stays inside of it.
+FINE_PIXELS = 9
 
 
 def gdal_wkt(crs: QgsCoordinateReferenceSystem) -> str:
@@ -52,3 +56,12 @@ def stroke_width_property() -> QgsSymbolLayer.Property:
         return QgsSymbolLayer.Property.StrokeWidth
     except AttributeError:
         return QgsSymbolLayer.Property.PropertyStrokeWidth
+
+
+def fine_pixels_of_tiles() -> int:
+    """Return how many pixels a side QGIS is to draw for one of a layer of tiles; the middle one of them is right.
+
+    Since 3.40.7 it draws tiles up to a pixel wider than they are, so that no gap is seen on the map: their pixels
+    lie up to one from their place. The 1 goes once that is the oldest version.
+    """
+    return FINE_PIXELS if Qgis.QGIS_VERSION_INT >= FIRST_WITH_WIDENED_TILES else 1

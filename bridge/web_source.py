@@ -32,6 +32,7 @@ from qgis.PyQt.QtCore import QCoreApplication, QEventLoop, QThread
 from ..engine.array_file import new_array
 from ..engine.grid import Grid, Window
 from ..engine.job import INPUT_FILE, VALID_FILE
+from .compat import fine_pixels_of_tiles
 from .raster_source import BandInfo, SourceUnreadable
 from .web_answers import WebAnswers
 from .words import tr
@@ -49,6 +50,9 @@ LONGEST_GOODBYE_S = 1.0
 
 # QGIS's data types that hold a pixel's colours in one number.
 PICTURE_TYPES = (Qgis.DataType.ARGB32, Qgis.DataType.ARGB32_Premultiplied)
+
+# What QGIS takes a usual screen to have.
+SCREEN_DPI = 96
 
 _COLOURS = (("red", gdal.GCI_RedBand), ("green", gdal.GCI_GreenBand), ("blue", gdal.GCI_BlueBand))
 
@@ -92,8 +96,32 @@ class WebSource:
         return self._address.netloc.rpartition("@")[2] or Path(self._address.path).name
 
     @property
+    def has_tiles(self) -> bool:
+        """Whether the server has tiles of pictures, and does not make any picture that it is asked for."""
+        return self._is_xyz or self._parameter("tileMatrixSet") != ""
+
+    def finely_drawn(self, fine: int) -> tuple[str, int]:
+        """Return what to open, and for how many dots an inch, so that QGIS draws tiles ``fine`` times as large.
+
+        Otherwise it would take those of a finer zoom level. Versions from 3.40 on are known to heed both.
+        """
+        others = [part for part in self.uri.split("&") if not part.startswith("tilePixelRatio=")]
+        own_ratio = int(self._parameter("tilePixelRatio") or 0) or 1
+        if self._is_xyz:
+            # It takes the tiles to have that many pixels, and repeats what they have instead of smoothing it.
+            return "&".join([*others, f"tilePixelRatio={own_ratio * fine}"]), -1
+        return "&".join([*others, f"tilePixelRatio={own_ratio}"]), SCREEN_DPI * own_ratio * fine
+
+    @property
+    def _is_xyz(self) -> bool:
+        return self._parameter("type") == "xyz"
+
+    @property
     def _address(self) -> SplitResult:
-        return urlsplit(parse_qs(self.uri).get("url", [""])[0])
+        return urlsplit(self._parameter("url"))
+
+    def _parameter(self, name: str) -> str:
+        return parse_qs(self.uri).get(name, [""])[0]
 
 
 def read_web_picture(
@@ -136,8 +164,9 @@ def read_web_picture(
 def _download(source: WebSource, grid: Grid, on_fraction: Callable[[float], None]) -> NDArray[np.uint8]:
     """Return red, green, blue and alpha, (4, row, column)."""
     picture = np.zeros((4, grid.height_px, grid.width_px), np.uint8)
-    windows = tuple(_blocks(grid.window))
-    download = _Download(source, grid, windows)
+    fine = fine_pixels_of_tiles() if source.has_tiles else 1
+    windows = tuple(_blocks(grid.window, max(BLOCK_PX // fine, 1)))
+    download = _Download(source, grid, windows, fine)
     download.start()
     try:
         for number, window in enumerate(windows):
@@ -152,10 +181,10 @@ def _download(source: WebSource, grid: Grid, on_fraction: Callable[[float], None
     return picture
 
 
-def _blocks(window: Window) -> Iterator[Window]:
-    for strip in window.strips(BLOCK_PX):
-        for column in range(0, strip.width_px, BLOCK_PX):
-            yield Window(column, strip.row_px, min(BLOCK_PX, strip.width_px - column), strip.height_px)
+def _blocks(window: Window, side_px: int) -> Iterator[Window]:
+    for strip in window.strips(side_px):
+        for column in range(0, strip.width_px, side_px):
+            yield Window(column, strip.row_px, min(side_px, strip.width_px - column), strip.height_px)
 
 
 class _Ended(Exception):
@@ -166,14 +195,18 @@ class _Download(threading.Thread):
     """Fetches one window after the other.
 
     In a thread of its own, because QGIS waits for the server inside of one long call that only another thread can end.
+
+    Args:
+        fine: how many pixels a side are drawn for one, of which the middle one is taken; odd.
     """
 
-    def __init__(self, source: WebSource, grid: Grid, windows: Iterable[Window]) -> None:
+    def __init__(self, source: WebSource, grid: Grid, windows: Iterable[Window], fine: int) -> None:
         super().__init__(name="headland-download", daemon=True)
-        self._source, self._grid, self._windows = source, grid, windows
+        self._source, self._grid, self._windows, self._fine = source, grid, windows, fine
         self._arrived: queue.SimpleQueue[Union[NDArray[np.uint8], BaseException]] = queue.SimpleQueue()
         self._feedback = QgsRasterBlockFeedback()
         self._provider: Optional[QgsRasterDataProvider] = None
+        self._spent: list[QgsRasterDataProvider] = []
         self._has_ended = threading.Event()
         self._heard_at_s = time.monotonic()
 
@@ -208,7 +241,7 @@ class _Download(threading.Thread):
         """Fetch."""
         # It brings this thread what timers need, those among them that end a request.
         loop = QEventLoop()
-        answers = WebAnswers(self._source.server, self._on_answer)
+        answers = WebAnswers(self._source.server, self._on_answer, self._has_ended)
         try:
             for window in self._windows:
                 self._arrived.put(self._fetch(window, answers))
@@ -218,38 +251,52 @@ class _Download(threading.Thread):
             self._arrived.put(error)
         finally:
             answers.close()
-            # Where it was made.
+            # Where they were made.
             self._provider = None
+            self._spent.clear()
             del loop
 
     def _fetch(self, window: Window, answers: WebAnswers) -> NDArray[np.uint8]:
         """Return the window's (4, row, column), if need be after some attempts."""
+        failure = None
         for attempt in range(ATTEMPTS):
             if attempt:
                 # A provider keeps its last picture, holes and all; tiles that came are kept elsewhere.
-                self._provider = None
+                self._spend_provider()
                 self._has_ended.wait(PAUSE_S)
             picture = self._attempt(window, answers)
+            failure = answers.failure(has_holes=picture is None or not picture[3].all())
             if self._has_ended.is_set():
                 raise _Ended
-            if picture is not None and answers.failure is None:
+            if picture is not None and failure is None:
                 return picture
         what = tr("The server {server} gave no picture; check on the map whether the layer still works.").format(
             server=self._source.server
         )
-        raise SourceUnreadable(answers.failure or what)
+        raise SourceUnreadable(failure or what)
+
+    def _spend_provider(self) -> None:
+        if self._provider is not None:
+            # Where the next one gets its address, Python's name for that one is taken for this one's.
+            self._spent.append(self._provider)
+            self._provider = None
 
     def _attempt(self, window: Window, answers: WebAnswers) -> Optional[NDArray[np.uint8]]:
         """Return the window's (4, row, column), with holes where the server failed, or None."""
         answers.forget()
         if self._provider is None:
-            self._provider = _provider(self._source)
+            self._provider = _provider(self._source, self._fine)
             if self._provider is None:
                 return None
             # What was odd about the server's list of layers was not in the way.
             answers.forget()
         bounds = QgsRectangle(*self._grid.bounds_of(window))
-        return _colours(self._provider.block(1, bounds, window.width_px, window.height_px, self._feedback), window)
+        width, height = window.width_px * self._fine, window.height_px * self._fine
+        block = self._provider.block(1, bounds, width, height, self._feedback)
+        if self._fine > 1:
+            # What has just arrived is smoothed, what QGIS has is not.
+            block = self._provider.block(1, bounds, width, height, self._feedback)
+        return _colours(block, window, self._fine)
 
     def _on_answer(self) -> None:
         self._heard_at_s = time.monotonic()
@@ -271,24 +318,23 @@ def _serve_main_thread() -> None:
         QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
 
 
-def _provider(source: WebSource) -> Optional[QgsRasterDataProvider]:
+def _provider(source: WebSource, fine: int) -> Optional[QgsRasterDataProvider]:
     """Return a provider for the calling thread, or None. It may ask the server what it has."""
     registry = QgsProviderRegistry.instance()
-    provider = registry.createProvider(source.provider, source.uri, QgsDataProvider.ProviderOptions())
+    uri, dpi = (source.uri, -1) if fine == 1 else source.finely_drawn(fine)
+    provider = registry.createProvider(source.provider, uri, QgsDataProvider.ProviderOptions())
     if not isinstance(provider, QgsRasterDataProvider) or not provider.isValid():
         return None
-    # Between two resolutions of the server it would leave out or repeat pixels.
-    provider.enableProviderResampling(True)
-    for set_method in (provider.setZoomedInResamplingMethod, provider.setZoomedOutResamplingMethod):
-        set_method(QgsRasterDataProvider.ResamplingMethod.Bilinear)
+    provider.setDpi(dpi)
     return provider
 
 
-def _colours(block: Optional[QgsRasterBlock], window: Window) -> Optional[NDArray[np.uint8]]:
+def _colours(block: Optional[QgsRasterBlock], window: Window, fine: int) -> Optional[NDArray[np.uint8]]:
     """Return red, green, blue and alpha, (4, row, column), or None if the provider gave nothing."""
-    if block is None or block.isEmpty() or (block.width(), block.height()) != (window.width_px, window.height_px):
+    size = (window.height_px * fine, window.width_px * fine)
+    if block is None or block.isEmpty() or (block.height(), block.width()) != size:
         return None
-    argb = np.frombuffer(bytes(block.data()), np.uint32).reshape(window.height_px, window.width_px)
+    argb = np.frombuffer(bytes(block.data()), np.uint32).reshape(size)[fine // 2 :: fine, fine // 2 :: fine]
     colours = np.stack([(argb >> shift).astype(np.uint8) for shift in (16, 8, 0, 24)])
     if block.dataType() == Qgis.DataType.ARGB32_Premultiplied:
         alpha = np.maximum(colours[3], 1).astype(np.float32)

@@ -17,10 +17,10 @@ from qgis.core import (
     QgsReferencedRectangle,
 )
 
-from headland.bridge import enhance as enhance_module
 from headland.bridge import estimating, free_memory
 from headland.bridge.enhance import EnhanceCancelled, EnhanceFailed, enhance
 from headland.bridge.estimating import NO_BREAK_SPACE, PlanEstimate, disk_needs, estimate_plan, in_words
+from headland.bridge.outputs import StagedOutputs
 from headland.bridge.plan import EnhancePlan
 from headland.bridge.prepare import prepare
 from headland.bridge.request import EnhanceRequest
@@ -202,7 +202,7 @@ def test_a_run_whose_result_could_not_be_published_teaches_nothing(
     fake_engine: FakeEngine, make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = this_machine()
-    monkeypatch.setattr(enhance_module, "_publish", lambda *_: (_ for _ in ()).throw(PermissionError(13, "no")))
+    monkeypatch.setattr(StagedOutputs, "publish", lambda _: (_ for _ in ()).throw(PermissionError(13, "no")))
     with pytest.raises(EnhanceFailed, match="may be open in a layer or another program"):
         carry_out(make_plan())
     assert this_machine() == before

@@ -24,6 +24,7 @@ from qgis.core import (
 
 from headland.bridge import prepare as prepare_module
 from headland.bridge import web_source
+from headland.bridge.compat import FINE_PIXELS
 from headland.bridge.prepare import CannotEnhance, EnhancePlan
 from headland.bridge.result_layer import add_result
 from headland.bridge.web_source import WebSource, read_web_picture
@@ -180,6 +181,16 @@ class TestThePixels:
         np.testing.assert_array_equal(pixels, tiles_colours(plan.grid))
         assert len({path for path in web.requests if path.startswith("/tiles")}) == 6
 
+    def test_tiles_that_are_drawn_finely_give_the_same_pixels(
+        self, web: WebServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(web_source, "fine_pixels_of_tiles", lambda: FINE_PIXELS)
+        plan = plan_of(web.xyz_layer(), tiles_extent(250, 230), resolution=resolution_of(ZOOM))
+        pixels, valid = read(plan, folder)
+        assert valid.all()
+        np.testing.assert_array_equal(pixels, tiles_colours(plan.grid))
+        assert {path.split("/")[2] for path in web.requests} == {str(ZOOM)}
+
     def test_the_worlds_corner_arrives_whole(self, web: WebServer, folder: Path) -> None:
         plan = plan_of(web.xyz_layer(), tiles_extent(60, 50, column=-20, row=-10), resolution=resolution_of(ZOOM))
         assert (plan.grid.width_px, plan.grid.height_px) == (40, 40)
@@ -227,6 +238,21 @@ class TestThePixels:
         assert valid[:, :, :156].all()
         assert not valid[:, :, 156:].any()
         assert not pixels[~valid].any()
+
+
+@pytest.mark.parametrize(
+    ("uri", "opened", "dpi"),
+    [
+        ("type=xyz&url=http://maps.example/a", "type=xyz&url=http://maps.example/a&tilePixelRatio=9", -1),
+        ("type=xyz&tilePixelRatio=2&url=a", "type=xyz&url=a&tilePixelRatio=18", -1),
+        ("tileMatrixSet=world&url=a", "tileMatrixSet=world&url=a&tilePixelRatio=1", 864),
+        ("tileMatrixSet=world&tilePixelRatio=2&url=a", "tileMatrixSet=world&url=a&tilePixelRatio=2", 1728),
+    ],
+)
+def test_for_which_screen_tiles_are_made_is_told_to_qgis_where_they_are_drawn_finely(
+    uri: str, opened: str, dpi: int
+) -> None:
+    assert WebSource("wms", uri).finely_drawn(9) == (opened, dpi)
 
 
 class TestTheResult:

@@ -14,6 +14,7 @@ REASONS = (
     "no file system may be mounted here",
     "no package index can be reached",
     "taken by make faults",
+    "this QGIS crashes",
 )
 
 

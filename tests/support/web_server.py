@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Optional
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
-from qgis.core import QgsRasterLayer
+from qgis.core import QgsDataSourceUri, QgsRasterLayer
 from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice
 from qgis.PyQt.QtGui import QImage
 
@@ -85,7 +85,7 @@ class WebServer:
     Attributes:
         behaviour: "serve", "error NUMBER", "login", "slow", "html", "exception", "damaged" or "drop".
         failures_left: how often it misbehaves before it serves; None for always.
-        only_tile: the path that it misbehaves for; "" for all.
+        only_tile: a part of the address that it misbehaves for; "" for all.
         delay_s: how long "slow" takes.
         requests: paths of tiles and pictures, in the order in which they came.
     """
@@ -102,9 +102,13 @@ class WebServer:
 
     def xyz_layer(self, name: str = "Tiles") -> QgsRasterLayer:
         """Return a layer of tiles, in EPSG:3857."""
+        uri = QgsDataSourceUri()
         # A key in the address must reach the server and nobody else.
-        url = quote(f"http://{self.host}/tiles/{{z}}/{{x}}/{{y}}.png?key=secret", safe="")
-        return QgsRasterLayer(f"type=xyz&url={url}&zmin=0&zmax={ZOOM_LEVELS - 1}", name, "wms")
+        uri.setParam("url", f"http://{self.host}/tiles/{{z}}/{{x}}/{{y}}.png?key=secret")
+        for key, value in (("type", "xyz"), ("zmin", "0"), ("zmax", str(ZOOM_LEVELS - 1))):
+            uri.setParam(key, value)
+        # How much of an address is percent-encoded differs between versions, and none reads another's wholly.
+        return QgsRasterLayer(bytes(uri.encodedUri()).decode(), name, "wms")
 
     def wms_layer(self, name: str = "Map") -> QgsRasterLayer:
         """Return a layer of a WMS."""
@@ -123,7 +127,8 @@ class WebServer:
         """Note a request, and return how to answer it."""
         with self._lock:
             self.requests.append(path)
-            if self.behaviour == "serve" or self.only_tile not in path:
+            # Later versions of QGIS percent-encode commas.
+            if self.behaviour == "serve" or self.only_tile not in unquote(path):
                 return "serve"
             if self.failures_left is not None:
                 if self.failures_left == 0:
