@@ -5,8 +5,8 @@ usage: bench_radiometry.py OUT.json [--data DATA]
 A result, rounded as in the file, is degraded by the sensor's blur, and its indices are held against the source's, in
 units of the noise that the engine measured there. Then both are averaged over squares, as one would in QGIS: a square's
 mean of the sharper picture is not what the sensor saw of it, for the sensor sees beyond its pixel. On the crop in
-tests/data, and on places of the scenes in DATA/scenes; with these, what single pixels are worth as well
-(single_pixels.py).
+tests/data, and on places of the scenes in DATA/scenes; what single pixels are worth (single_pixels.py), where these
+have the bands of Sentinel-2 at 10 m.
 """
 
 from __future__ import annotations
@@ -58,9 +58,13 @@ def main(arguments: Sequence[str]) -> int:
     places = {picture: list(places_of(picture, options.data)) for picture in PICTURES}
     found = {picture.name: agreements(picture, each) for picture, each in places.items() if each}
     print(agreement_table(found), bars(found), sep="\n\n")
-    worth = {scale: worth_of_single_pixels(places[SENTINEL_2], scale) for scale in SCALES if places[SENTINEL_2]}
-    if worth:
-        print("", worth_table(worth), sep="\n")
+    worth = {
+        picture.name: {scale: worth_of_single_pixels(each, scale) for scale in SCALES}
+        for picture, each in places.items()
+        if each and picture.bands == SENTINEL_2.bands
+    }
+    for name, by_scale in worth.items():
+        print(f"\nSingle pixels of {name}", worth_table(by_scale), sep="\n\n")
     content = {"agreement": found, "single_pixels": worth}
     options.out.write_text(json.dumps(content, indent=2, default=asdict) + "\n", encoding="utf-8")
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import bench_radiometry
 import numpy as np
 import pytest
+import single_pixels
 from radiometry import Index, block_means, difference
 from radiometry_pictures import METHODS, PICTURES, places_of
 
@@ -67,11 +68,15 @@ def test_one_run_leaves_every_figure_and_says_which_bars_are_met(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bench_radiometry, "METHODS", (Method.ANCHOR,))
+    monkeypatch.setattr(single_pixels, "METHODS", ())
     out = tmp_path / "radiometry.json"
     assert bench_radiometry.main([str(out)]) == 0
-    found = json.loads(out.read_text())["agreement"]["the crop"]
+    content = json.loads(out.read_text())
+    found = content["agreement"]["the crop"]
     assert set(found) == {"anchor ×2", "anchor ×4"}
     assert found["anchor ×4"]["NDVI"]["degraded"]["rms_over_noise"] < 1.0
     printed = capsys.readouterr().out
     assert "| the crop | anchor ×2 | NDVI |" in printed
     assert printed.count("- met: the crop") == 2
+    assert content["single_pixels"]["the crop"]["4"]["truth"][0]["ndvi_rms"] == 0.0
+    assert "| ×2 | bicubic |" in printed
