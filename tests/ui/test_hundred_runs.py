@@ -159,14 +159,15 @@ def test_a_hundred_runs_in_a_row_leave_nothing_behind_and_qgis_no_larger(
         os.environ[environment.LOCATION_VARIABLE] = str(engine)
         analyst.work(number)
         if number == WARM_UP:
-            settle(qtbot)
+            settle(qtbot, dock)
             before, before_bytes = Left.now(window, folder), resident_bytes()
-    settle(qtbot)
+    settle(qtbot, dock)
     assert Left.now(window, folder) == before
     assert resident_bytes() - before_bytes < MOST_GROWTH_BYTES
 
 
-def settle(qtbot: QtBot) -> None:
-    """Let what is to be deleted go."""
+def settle(qtbot: QtBot, dock: EnhanceDock) -> None:
+    """Let what is to be deleted go, and the preview that stays until the map is drawn."""
+    qtbot.waitUntil(lambda: not dock.live_preview.has_picture, timeout=TIMEOUT_MS)
     qtbot.wait(500)
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
