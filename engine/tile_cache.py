@@ -3,7 +3,8 @@
 A tile's key is made of everything that its pixels come from: the code and its libraries, the device, the job's
 settings, the models, what was measured on or fitted to the whole extent, the tile's place, and the tile's own input
 pixels and valid mask with their margin. Change any of these and another key comes out; an estimate that is found is
-the one that would be computed again, bit for bit.
+the one that would be computed again: bit for bit on the processor, but for rounding on a graphics card, where as many
+tiles go together as then have room.
 """
 
 from __future__ import annotations

@@ -137,25 +137,31 @@ class _TileLoop:
             for window in batch
             if self._rest is None or cache.holds(self._scene, window, self._groups, self._outputs.count)
         }
+        is_to_make = self._rest is None
         for parts in self._parts(number, batch):
-            self._run_parts(number, parts, may_be_kept)
+            self._run_parts(number, parts, may_be_kept, is_to_make=is_to_make)
             # What the parts took is free only here, outside of the call.
             give_back_memory()
 
-    def _run_parts(self, number: int, parts: Sequence[_Part], may_be_kept: Container[TileWindow]) -> None:
-        """Blend some bands of a batch's tiles."""
+    def _run_parts(
+        self, number: int, parts: Sequence[_Part], may_be_kept: Container[TileWindow], *, is_to_make: bool
+    ) -> None:
+        """Blend some bands of a batch's tiles, of which those that are not kept are made, or filled in a quick way."""
         is_on = self._plan.cache.is_on
-        kept = [self._kept(part) if is_on and part.window in may_be_kept else None for part in parts]
-        missing = [part for part, pictures in zip(parts, kept) if pictures is None]
-        made = self._made(missing) if missing and self._rest is None else []
-        if made is None:
-            self._stop(number)
-        left = iter(made or ())
-        for part, found in zip(parts, kept):
-            pictures = found or next(left, None)
-            if pictures is None:
+        found = [self._kept(part) if is_on and part.window in may_be_kept else None for part in parts]
+        if is_to_make:
+            missing = [
+                place for place, part in enumerate(parts) if found[place] is None and part.window not in self._filled
+            ]
+            made = self._made([parts[place] for place in missing]) if missing else []
+            for place, pictures in zip(missing, made):
+                found[place] = pictures
+            if len(made) < len(missing):
+                self._stop(number)
+        for part, of_the_method in zip(parts, found):
+            if of_the_method is None:
                 self._filled.add(part.window)
-                pictures = self._in_a_quick_way(part)
+            pictures = of_the_method or self._in_a_quick_way(part)
             with self._progress.timed("blend"):
                 self._outputs.blend(self._scene, part.window, part.bands, pictures)
 
@@ -182,15 +188,12 @@ class _TileLoop:
         self._plan.show(part.window, part.bands, pictures.result)
         return pictures
 
-    def _made(self, parts: Sequence[_Part]) -> list[Pictures] | None:
-        """Return what the method makes of the parts, and keep it; None if the job is to finish and memory ran out."""
-        try:
-            all_pictures = self._through_in_batches(parts)
-        except Exception as error:
-            # What is finished by then is worth more than these tiles.
-            if self._progress.is_to_finish() and is_out_of_memory(error):
-                return None
-            raise
+    def _made(self, parts: Sequence[_Part]) -> list[Pictures]:
+        """Return what the method makes of the parts, and keep it.
+
+        It is that of the first ones only if the job is to finish and memory ran out.
+        """
+        all_pictures = self._through_in_batches(parts)
         if self._progress.is_to_finish():
             # One that was ended early is not what the next run is to have.
             self._may_be_shortened = True
@@ -208,7 +211,12 @@ class _TileLoop:
             try:
                 made += self._through(self._plan.stages, some)
             except Exception as error:
-                if len(some) == 1 or not is_out_of_memory(error):
+                if not is_out_of_memory(error):
+                    raise
+                if len(some) == 1:
+                    # What is finished by then is worth more than the rest.
+                    if self._progress.is_to_finish():
+                        return made
                     raise
                 self._at_once = len(some) // 2
             else:

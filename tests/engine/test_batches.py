@@ -118,13 +118,33 @@ def test_all_eight_turns_are_made_of_a_stack(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("stacks_of_four")
-def test_progress_only_rises_and_every_tile_is_blended_once() -> None:
+def test_progress_only_rises_and_a_stage_is_told_of_once_a_stack() -> None:
     run = Run()
     run(replace(JOB, method=Method.DIP), farmland(3, *SIZE_PX))
     fractions = [fraction for _, fraction in run.told]
     assert fractions == sorted(fractions)
     stages = [phase for phase in dict.fromkeys(phase for phase, _ in run.told) if phase.startswith("Removing")]
     assert len(stages) < run.report["tiles"] == 18
+
+
+@pytest.mark.usefixtures("stacks_of_four")
+def test_what_is_finished_when_memory_runs_out_after_stop_here_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, anchor = Run(finish_at="made two"), pipeline._anchor
+    calls: list[Tile] = []
+
+    def out_of_memory(tile: Tile, progress: pipeline.Progress) -> Tile:
+        calls.append(tile)
+        if len(calls) in {1, 3, 4}:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        if len(calls) == 2:
+            run.told.append(("made two", 0.0))
+        return anchor(tile, progress)
+
+    monkeypatch.setattr(pipeline, "_anchor", out_of_memory)
+    result = run(JOB, farmland(3, *SIZE_PX))
+    stopped = run.report["stopped"]
+    assert stopped["share_done"] == pytest.approx(2 * CORE_PX**2 / (SIZE_PX[0] * SIZE_PX[1]))
+    assert result[0].std() > 100.0
 
 
 @pytest.mark.usefixtures("stacks_of_four")
