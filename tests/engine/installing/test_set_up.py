@@ -294,7 +294,7 @@ def test_a_half_made_one_makes_way_for_another(standing: Path) -> None:
     set_up(make_plan(Wishes(own_environment=Path(sys.executable))))
     assert engine_python() == Path(sys.executable)
     assert not (standing / "of the half-made one").exists()
-    assert beside(standing) == {"engine", "engine.lock"}
+    assert beside(standing) == {"engine", "engine.lock", "engine.users"}
 
 
 def test_an_administrators_environment_is_proved_and_used_as_it_is(engine: Path) -> None:
