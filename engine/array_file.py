@@ -179,7 +179,7 @@ def read_header(file: FileIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if dtype.kind not in _KINDS:
         raise ValueError(f"an array of {dtype}, where numbers are expected")
     if is_fortran or not all(type(length) is int and length >= 0 for length in shape):
-        raise ValueError(f"an array of shape {shape}, where numbers row by row are expected")
+        raise ValueError(f"an array of shape {shape}, where one with its rows one after another is expected")
     if os.fstat(file.fileno()).st_size < file.tell() + math.prod(shape) * dtype.itemsize:
         raise ValueError(f"the file ends before its {shape} values do")
     return shape, dtype
