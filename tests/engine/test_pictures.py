@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from numpy.typing import NDArray
 
@@ -37,6 +38,7 @@ from headland.tests.support.tiles import plan_small_tiles
 
 pytestmark = pytest.mark.usefixtures("unquestioned_dip")
 
+SCENE = Path(__file__).resolve().parents[1] / "data" / "s2_farmland_virginia.tif"
 PLAIN_JOB = Job(Method.CHAIN, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
 JOB = replace(PLAIN_JOB, keeps_dip=True)
 CONFIDENCE_JOB = replace(PLAIN_JOB, maps_confidence=True)
@@ -218,13 +220,14 @@ def test_where_memory_runs_out_on_the_way_every_picture_begins_anew(monkeypatch:
 
 
 def test_the_worker_leaves_a_file_of_each(tmp_path: Path) -> None:
-    numbers = farmland(3, 24, 24)
+    # Drawn fields are no sensor's, and the anchor would take Deep Image Prior's place.
+    numbers = np.moveaxis(tifffile.imread(SCENE), -1, 0)[:3, :64, :64]
     replace(JOB, maps_confidence=True).save(tmp_path)
     np.save(tmp_path / INPUT_FILE, numbers)
     np.save(tmp_path / VALID_FILE, np.ones(numbers.shape, dtype=bool))
     run_worker(Path(sys.executable), tmp_path, lambda _event: None, lambda: False)
     result, dip, bound = (np.load(tmp_path / name) for name in (OUTPUT_FILE, DIP_FILE, CONFIDENCE_FILE))
-    assert result.shape == dip.shape == bound.shape == (3, 48, 48)
+    assert result.shape == dip.shape == bound.shape == (3, 128, 128)
     assert np.abs(result - dip).max() > 10.0
     assert (bound > 0.0).all()
     assert bound.mean() < 0.5 * result.mean()
