@@ -83,7 +83,9 @@ def test_the_truth_is_perfect_and_as_consistent_as_the_noise_allows() -> None:
 
 
 @pytest.mark.parametrize("method", [Method.DIP, Method.DECRAPPIFY, Method.CHAIN])
-def test_consistent_images_are_those_that_the_product_delivers(method: Method) -> None:
+def test_consistent_images_are_those_that_the_product_delivers(method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Drawn fields are no sensor's: the anchor would take Deep Image Prior's place, as it never does in a bench.
+    monkeypatch.setattr(pipeline, "hold_out", lambda *_: None)
     fields = np.random.default_rng(5).integers(1000, 5000, (3, 6, 6)).repeat(8, axis=1).repeat(8, axis=2)
     numbers = (fields + np.random.default_rng(6).normal(0.0, 20.0, fields.shape)).round().astype(np.int16)
     delivered = np.zeros((3, 96, 96), dtype=np.float32)
