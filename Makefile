@@ -34,6 +34,8 @@ export OMP_WAIT_POLICY := PASSIVE
 export RUFF_CACHE_DIR := $(BUILD_PATH)/ruff-cache
 export MYPY_CACHE_DIR := $(BUILD_PATH)/mypy-cache
 TRAINED = $(or $(OUT),$(BUILD_PATH)/train)
+# Tests that run make themselves are no part of this one's jobs.
+APART := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL
 PYTEST := -m pytest -o cache_dir="$(BUILD_PATH)/pytest-cache"
 export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD_PATH)/hypothesis
 ENGINE_TESTS := tests/engine tests/models tests/benchmarks
@@ -63,9 +65,11 @@ enhance: $(STAMPS)/engine ## enhance the shipped Sentinel-2 crop, or INPUT=file 
 setup: $(STAMPS)/engine $(STAMPS)/dev $(STAMPS)/qgis ## set up QGIS, the engine environment and both test environments
 
 .PHONY: test
-test: setup ## run all tests: the engine's in its Python, the rest in an offscreen QGIS
-	"$(DEV)/bin/python" $(PYTEST) $(ENGINE_TESTS)
-	QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) $(QGIS_TESTS)
+test: test-engine test-qgis ## run all tests: the engine's in its Python, the rest in an offscreen QGIS
+
+.PHONY: test-engine
+test-engine: $(STAMPS)/engine $(STAMPS)/dev ## run the tests of the engine, the models and the benchmarks alone
+	$(APART) "$(DEV)/bin/python" $(PYTEST) $(ENGINE_TESTS)
 
 .PHONY: test-fast
 test-fast: setup ## run the tests that are not marked slow
@@ -77,7 +81,7 @@ setup-qgis: $(STAMPS)/engine $(STAMPS)/qgis ## set up what the tests of QGIS's s
 
 .PHONY: test-qgis
 test-qgis: setup-qgis ## run the tests of QGIS's side alone, or some: QGIS_TESTS="tests/ui tests/bridge"
-	QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) $(QGIS_TESTS)
+	$(APART) QT_QPA_PLATFORM=offscreen "$(QGIS)/bin/python" $(PYTEST) $(QGIS_TESTS)
 
 .PHONY: test-matrix
 test-matrix: ## run tests on other Debian releases, in chroots: RELEASES="trixie testing" FOLDERS="tests/bridge tests/ui" (root, debootstrap)
