@@ -11,7 +11,7 @@ network's weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,7 @@ from .sensors import is_known, mtf_at_nyquist
 from .sketch import sketch
 from .tile_cache import TileCache
 from .tile_loop import run_tiles
-from .tiling import TileWindow, margin_for, plan_tiles
+from .tiling import TileWindow, margin_for, tilings
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 PRIOR_WEIGHTS = {
@@ -66,9 +66,6 @@ REFERENCE_SETTINGS = ReferenceSettings()
 # The published network holds the features of the whole tile for its gradient: 128 low-res pixels a side, margin
 # included, take 2.7 GB at a scale factor of four.
 REFERENCE_CORE_PX = 80
-
-# Tiles of 28 pixels and their margins are the smallest: who has no memory for those has none for anything.
-MOST_HALVINGS = 3
 
 # An area is uncertain where its bands may be off, on average, by more than this part of their usual range of values:
 # about as much as neighbouring fields differ.
@@ -162,8 +159,8 @@ def _enhanced(  # noqa: PLR0913, as above
         with progress.timed("preview"):
             preview.begin(scene, partial(sketch, scene, on_step=progress.step))
         plan = replace(plan, show=partial(_show, preview))
-    tilings = _tilings(scene, plan)
-    tiles = next(tilings)
+    cuttings = tilings(*scene.size_px, plan.largest_core_px, plan.margin_px)
+    tiles = next(cuttings)
     done = 0.0
     if plan.hold_out is not None:
         done = _HELD_OUT_PROGRESS / len(tiles)
@@ -181,7 +178,7 @@ def _enhanced(  # noqa: PLR0913, as above
             scene = plan.fit(scene, progress.step)
     output_bytes = outputs.count * math.prod(outputs.result.shape) * outputs.result.dtype.itemsize
     plan = replace(plan, cache=TileCache.of(job, plan.settings, plan.models, device, output_bytes))
-    tiles, stopped = run_tiles(scene, tiles, tilings, plan, outputs, progress, done)
+    tiles, stopped = run_tiles(scene, tiles, cuttings, plan, outputs, progress, done)
     extras.update({"stopped": asdict(stopped)} if stopped else {})
     progress.enter("Comparing the result with the input", *_END_SHARES[0])
     with progress.timed("consistency"):
@@ -309,17 +306,6 @@ def _with_decrappify(plan: Plan, job: Job, device: torch.device, progress: Progr
         models=(*plan.models, entry),
         margin_px=max(plan.margin_px, margin_for(model.card.margin_px, job.scale)),
     )
-
-
-def _tilings(scene: Scene, plan: Plan) -> Iterator[tuple[TileWindow, ...]]:
-    """Yield the extent in tiles, then in smaller and smaller ones for where memory runs out."""
-    last: tuple[TileWindow, ...] = ()
-    for halvings in range(MOST_HALVINGS + 1):
-        tiles = plan_tiles(*scene.size_px, plan.largest_core_px >> halvings, plan.margin_px)
-        # A small extent's largest tiles may be smaller than half a core, and to try the same again helps nobody.
-        if tiles != last:
-            yield tiles
-        last = tiles
 
 
 def _show(preview: Preview, window: TileWindow, bands: slice, estimate: Tensor) -> None:

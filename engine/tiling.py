@@ -21,6 +21,8 @@ LARGEST_CORE_PX = 224
 MARGIN_PX = 24
 # 16 high-res pixels at a scale factor of two, 32 at four.
 ALIGNMENT_PX = 8
+# Tiles of 28 pixels and their margins are the smallest: who has no memory for those has none for anything.
+MOST_HALVINGS = 3
 # Half the width of the zone in which two tiles are mixed; the rest of the margin is context only.
 BLEND_PX = 8
 
@@ -91,6 +93,19 @@ def plan_tiles(
     row_spans = list(_spans(rows_px, largest_core_px, margin_px))
     column_spans = list(_spans(columns_px, largest_core_px, margin_px))
     return tuple(TileWindow(rows, columns) for rows in row_spans for columns in column_spans)
+
+
+def tilings(
+    rows_px: int, columns_px: int, largest_core_px: int = LARGEST_CORE_PX, margin_px: int = MARGIN_PX
+) -> Iterator[tuple[TileWindow, ...]]:
+    """Yield the extent in tiles, then in smaller and smaller ones for where memory runs out; see :func:`plan_tiles`."""
+    last: tuple[TileWindow, ...] = ()
+    for halvings in range(MOST_HALVINGS + 1):
+        tiles = plan_tiles(rows_px, columns_px, largest_core_px >> halvings, margin_px)
+        # A small extent's largest tiles may be smaller than half a core, and to try the same again helps nobody.
+        if tiles != last:
+            yield tiles
+        last = tiles
 
 
 def _spans(length_px: int, largest_core_px: int, margin_px: int) -> Iterator[Span]:

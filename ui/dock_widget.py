@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from qgis.core import QgsProject, QgsReferencedRectangle
-from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapCanvas, QgsMessageBar
+from qgis.gui import QgsDockWidget, QgsMapCanvas, QgsMessageBar
 from qgis.PyQt.QtCore import QEvent, Qt, QTimer
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import (
@@ -40,6 +40,7 @@ from .live_preview import LivePreview
 from .method_box import MethodBox
 from .notice import Notice
 from .optional_row import OptionalRow
+from .output_box import OutputBox
 from .plan_words import size_in_words
 from .queue_box import QueueBox
 from .quick_look_button import QuickLookButton
@@ -89,7 +90,6 @@ class EnhanceDock(QgsDockWidget):
 
     def request(self) -> EnhanceRequest:
         """Return what the controls ask for."""
-        output = self.output_box.filePath().strip()
         return EnhanceRequest(
             layer=self.layer_box.currentLayer(),
             extent=self.extent_row.extent,
@@ -107,7 +107,7 @@ class EnhanceDock(QgsDockWidget):
             maps_confidence=self.advanced_box.maps_confidence,
             keeps_dip=self.advanced_box.keeps_dip,
             traces_borders=self.advanced_box.traces_borders,
-            output=_tiff(output) if output else None,
+            output=self.output_box.path,
         )
 
     def release(self) -> None:
@@ -137,10 +137,7 @@ class EnhanceDock(QgsDockWidget):
         self.method_box = MethodBox()
         self.method_label = WrappingLabel()
         self.scale_buttons = ScaleButtons()
-        self.output_box = ReadableFileWidget(tr("Temporary file"))
-        self.output_box.setStorageMode(QgsFileWidget.StorageMode.SaveFile)
-        self.output_box.setFilter("GeoTIFF (*.tif *.tiff)")
-        self.output_box.setDialogTitle(tr("Save the enhanced layer as"))
+        self.output_box = OutputBox()
         self.advanced_box = AdvancedBox()
         self.result_panel = ResultPanel(canvas)
         self.size_label = WrappingLabel()
@@ -395,9 +392,3 @@ class EnhanceDock(QgsDockWidget):
         if sentence:
             self.size_label.clear()
             self.estimate_label.clear()
-
-
-def _tiff(text: str) -> Path:
-    """Return the path that the user typed, as a GeoTIFF if no ending was given."""
-    path = Path(text)
-    return path if path.suffix else path.with_suffix(".tif")

@@ -19,15 +19,13 @@ from ..preview import Preview
 from ..progress import BadInput, Progress, ReportProgress
 from ..sensors import mtf_at_nyquist
 from ..stopped import Rest, Stopped, what_came
-from ..tiling import LARGEST_CORE_PX, TileWindow, plan_tiles
+from ..tiling import TileWindow, tilings
 from .anchor import anchor
 from .enlargement import enlarge_bicubically
 from .forward_model import ArrayForwardModel
 from .product import Image
 
 DEVICE = "cpu"
-# Tiles of 28 pixels and their margins are the smallest: who has no memory for those has none for anything.
-CORES_PX = tuple(LARGEST_CORE_PX >> halvings for halvings in range(4))
 _STAGES = {Method.ANCHOR: "anchor", Method.BICUBIC: "enlarge"}
 _PHASES = {
     "anchor": "Sharpening",
@@ -101,12 +99,12 @@ class _Work:
 
 def _run_tiles(work: _Work) -> tuple[tuple[TileWindow, ...], Optional[Stopped]]:
     """Fill the output; return the tiles that it took, smaller ones where memory ran out, and what came of stopping."""
-    for core_px in CORES_PX:
-        tiles = plan_tiles(*work.extent.size_px, core_px)
+    cuttings = tuple(tilings(*work.extent.size_px))
+    for tiles in cuttings:
         try:
             filled = _fill_with(tiles, work)
         except MemoryError:
-            if core_px == CORES_PX[-1]:
+            if tiles is cuttings[-1]:
                 raise
         else:
             return tiles, what_came(filled, tiles, Rest.ENLARGED) if filled else None

@@ -21,14 +21,12 @@ from headland.bridge import raster_source
 from headland.bridge.leftovers import sweep_leftovers
 from headland.tests.support.fault_rig import (
     IS_ALL,
-    WORDS,
     MakePlan,
     Rig,
     at_night,
-    count_calls,
+    fail_each_call_once,
+    fail_from_each_call_on,
     moments_of,
-    put_back,
-    sweep_all,
 )
 from headland.tests.support.faults import AtMoment, BrokenDisk, largest_file, small_disk
 from headland.tests.support.rasters import fields, write_raster
@@ -59,35 +57,13 @@ def rig(make_plan: MakePlan, quick: None, job_folders: Path) -> Rig:
 def test_any_file_operation_of_qgis_may_fail_once(
     rig: Rig, broken_disk: BrokenDisk, number: int, is_old_there: bool
 ) -> None:
-    calls = count_calls(rig, broken_disk, is_old_there=is_old_there)
-    for call in range(calls):
-        rig.put_old_results(is_there=is_old_there)
-        broken_disk.fail(number, call)
-        message = rig.run()
-        assert broken_disk.has_failed
-        broken_disk.heal()
-        rig.check(message, was_there=is_old_there, said=WORDS[number])
+    calls = fail_each_call_once(rig, broken_disk, number, is_old_there=is_old_there)
     assert calls >= (24 if is_old_there else 21)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, at_night(errno.EACCES), at_night(errno.EIO)])
 def test_a_disk_may_fail_at_any_moment_and_from_then_on(rig: Rig, broken_disk: BrokenDisk, number: int) -> None:
-    calls = count_calls(rig, broken_disk)
-    stranded = 0
-    for call in range(calls):
-        rig.put_old_results()
-        broken_disk.fail(number, call, times=None)
-        message = rig.run()
-        assert broken_disk.has_failed
-        broken_disk.heal()
-        assert message is not None
-        sweep_all(rig)
-        if "now lies at" in message:
-            stranded += 1
-            put_back(rig, message)
-            rig.check(message)
-        else:
-            rig.check(message, said=WORDS[number])
+    calls, stranded = fail_from_each_call_on(rig, broken_disk, number)
     assert calls >= 24
     # Only where the disk gives way between two renames.
     assert stranded <= 3

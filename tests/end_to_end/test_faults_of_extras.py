@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,11 @@ import pytest
 from headland.tests.support.fault_rig import (
     EXTRAS,
     IS_ALL,
-    WORDS,
     MakePlan,
     Rig,
     at_night,
-    count_calls,
-    put_back,
-    sweep_all,
+    fail_each_call_once,
+    fail_from_each_call_on,
 )
 from headland.tests.support.faults import BrokenDisk, largest_file, small_disk
 
@@ -45,14 +42,7 @@ def rig(make_plan: MakePlan, quick: None, job_folders: Path) -> Rig:
 def test_any_file_operation_of_qgis_may_fail_once(
     rig: Rig, broken_disk: BrokenDisk, number: int, is_old_there: bool
 ) -> None:
-    calls = count_calls(rig, broken_disk, is_old_there=is_old_there)
-    for call in range(calls):
-        rig.put_old_results(is_there=is_old_there)
-        broken_disk.fail(number, call)
-        message = rig.run()
-        assert broken_disk.has_failed
-        broken_disk.heal()
-        rig.check(message, was_there=is_old_there, said=WORDS[number])
+    calls = fail_each_call_once(rig, broken_disk, number, is_old_there=is_old_there)
     assert calls >= LEAST_CALLS
 
 
@@ -63,22 +53,7 @@ def test_any_file_operation_of_qgis_may_fail_once(
 def test_a_disk_may_fail_at_any_moment_and_from_then_on(
     rig: Rig, broken_disk: BrokenDisk, number: int, is_old_there: bool
 ) -> None:
-    stranded = 0
-    calls = count_calls(rig, broken_disk, is_old_there=is_old_there)
-    for call in range(calls):
-        rig.put_old_results(is_there=is_old_there)
-        broken_disk.fail(number, call, times=None)
-        message = rig.run()
-        assert broken_disk.has_failed
-        broken_disk.heal()
-        assert message is not None
-        sweep_all(rig)
-        if "now lies at" in message or "is left over" in message:
-            stranded += 1
-            put_back(rig, message)
-            rig.check(message, was_there=is_old_there)
-        else:
-            rig.check(message, was_there=is_old_there, said=WORDS[number])
+    calls, stranded = fail_from_each_call_on(rig, broken_disk, number, is_old_there=is_old_there)
     assert calls >= LEAST_CALLS
     assert stranded <= 8
 
@@ -107,15 +82,11 @@ def test_a_full_disk_ends_the_writing_of_every_file_wherever_it_is(rig: Rig, pha
 
 
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("place", ["results", "temporary files"])
 def test_a_disk_that_is_really_full_is_said_to_be(
-    make_plan: MakePlan, quick: None, folder: Path, phase: str, place: str, monkeypatch: pytest.MonkeyPatch
+    make_plan: MakePlan, quick: None, folder: Path, job_folders: Path, phase: str
 ) -> None:
     with small_disk(folder / "small disk") as disk:
-        results = disk.folder if place == "results" else folder / "results"
-        if place == "temporary files":
-            monkeypatch.setattr(tempfile, "tempdir", str(disk.folder))
-        rig = Rig.of(make_plan(output=results / "schärfer.tif", **EXTRAS), Path(tempfile.gettempdir()))
+        rig = Rig.of(make_plan(output=disk.folder / "schärfer.tif", **EXTRAS), job_folders)
         failures = 0
         for free_bytes in (0, 30_000, 120_000) if not IS_ALL else range(0, 500_000, 60_000):
             rig.put_old_results()
@@ -128,5 +99,4 @@ def test_a_disk_that_is_really_full_is_said_to_be(
             disk.relieve()
             rig.check(message, said="disk")
             failures += message is not None
-        # Nothing is written to temporary files any more.
-        assert failures >= (place == "results")
+        assert failures >= 1

@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from headland.engine import pipeline
+from headland.engine import pipeline, tiling
 from headland.engine.batches import MOST_TILES, batches, in_order_of, tiles_at_once
 from headland.engine.decrappify import OnnxModel
 from headland.engine.dip.educated import FitSettings
@@ -21,6 +21,7 @@ from headland.engine.progress import Cancelled
 from headland.engine.scene import Tile
 from headland.engine.tiling import TileWindow, plan_tiles
 from headland.tests.engine.test_pipeline import farmland
+from headland.tests.support.runs import Run
 
 pytestmark = pytest.mark.usefixtures("unquestioned_dip")
 
@@ -38,43 +39,13 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
         is_halved = core_px < pipeline.Plan.largest_core_px
         return plan_tiles(rows_px, columns_px, 16 if is_halved else CORE_PX, 24)
 
-    monkeypatch.setattr(pipeline, "plan_tiles", plan_small_tiles)
+    monkeypatch.setattr(tiling, "plan_tiles", plan_small_tiles)
     monkeypatch.setitem(pipeline.FIT_SETTINGS, Preset.FAST, FitSettings(rounds=1, patch_px=24, patches=1))
 
 
 @pytest.fixture
 def stacks_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "tiles_at_once", lambda *_: 4)
-
-
-class Run:
-    """One run of a job, and what it told."""
-
-    def __init__(self, cancel_at: str = "never", finish_at: str = "never") -> None:
-        self.cancel_at, self.finish_at = cancel_at, finish_at
-        self.told: list[tuple[str, float]] = []
-        self.report: dict[str, Any] = {}
-
-    def __call__(self, job: Job, numbers: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[Any]:
-        """Return the result, and below it Deep Image Prior's picture and the bound where they are wished for."""
-        valid = np.ones(numbers.shape, dtype=bool) if valid is None else valid
-        shape = (3, len(numbers), numbers.shape[1] * job.scale, numbers.shape[2] * job.scale)
-        outputs = np.zeros(shape, np.float32)
-        self.report = pipeline.enhance(
-            job,
-            numbers,
-            valid,
-            outputs[0],
-            lambda phase, fraction: self.told.append((phase, fraction)),
-            lambda: self._has_begun(self.cancel_at),
-            is_to_finish=lambda: self._has_begun(self.finish_at),
-            dip_output=outputs[1] if job.keeps_dip else None,
-            bound_output=outputs[2] if job.maps_confidence else None,
-        )
-        return outputs
-
-    def _has_begun(self, wanted: str) -> bool:
-        return any(wanted in phase for phase, _ in self.told)
 
 
 def largest_difference(one: NDArray[Any], other: NDArray[Any], numbers: NDArray[Any]) -> float:
@@ -98,11 +69,11 @@ def test_stacked_tiles_come_out_as_they_do_one_by_one(monkeypatch: pytest.Monkey
     valid = np.ones(numbers.shape, dtype=bool)
     valid[:, 20:40, 50:70] = False
     single = Run()
-    expected = single(job, numbers, valid)
+    expected = single.pictures(job, numbers, valid)
     assert single.report["tiles_at_once"] == 1
     monkeypatch.setattr(pipeline, "tiles_at_once", lambda *_: 4)
     stacked = Run()
-    result = stacked(job, numbers, valid)
+    result = stacked.pictures(job, numbers, valid)
     assert stacked.report["tiles_at_once"] == 4
     assert largest_difference(result, expected, numbers) < LARGEST_DIFFERENCE
     assert expected[0].std() > 100.0

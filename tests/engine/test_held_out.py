@@ -22,9 +22,9 @@ from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.engine.pipeline import FIT_SETTINGS, PRIOR_WEIGHTS
 from headland.engine.progress import Cancelled
 from headland.engine.scene import Scene
-from headland.engine.tiling import TileWindow
 from headland.models.dip.prior_network import PriorNetwork, load_weights, save_weights
 from headland.tests.engine.test_pipeline import Recorder, farmland
+from headland.tests.support.tiles import plan_small_tiles
 
 CROP = Path(__file__).resolve().parents[1] / "data" / "s2_farmland_virginia.tif"
 JOB = Job(Method.DIP, 2, Preset.FAST, Device.CPU, 0, Sensor.AUTO, ("red", "green", "blue"))
@@ -164,12 +164,7 @@ def test_what_goes_into_the_report_is_plain_json(dip: float, other: float) -> No
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan_tiles = pipeline.plan_tiles
-
-    def plan_small_tiles(rows_px: int, columns_px: int, _core_px: int, margin_px: int) -> tuple[TileWindow, ...]:
-        return plan_tiles(rows_px, columns_px, CORE_PX, margin_px)
-
-    monkeypatch.setattr(pipeline, "plan_tiles", plan_small_tiles)
+    plan_small_tiles(monkeypatch, CORE_PX)
     monkeypatch.setitem(pipeline.FIT_SETTINGS, Preset.FAST, FitSettings(rounds=1, patch_px=24, patches=1))
 
 

@@ -43,6 +43,7 @@ from headland.engine.measured_extent import measure_extent
 from headland.engine.progress import Cancelled
 from headland.engine.progress import Progress as ProgressOfJob
 from headland.engine.psf import GaussianPsf, LanczosPsf, decimation_matrix
+from headland.tests.support.tiles import plan_small_tiles
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = (Method.ANCHOR, Method.BICUBIC)
@@ -96,13 +97,7 @@ def _enhanced(
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles with cores of 40 pixels, in both."""
-    plan_tiles = pipeline.plan_tiles
-
-    def plan(rows_px: int, columns_px: int, *_sizes: int) -> Any:
-        return plan_tiles(rows_px, columns_px, 40)
-
-    for module in (pipeline, worker_pipeline):
-        monkeypatch.setattr(module, "plan_tiles", plan)
+    plan_small_tiles(monkeypatch, 40)
 
 
 @pytest.mark.parametrize("scale", [2, 4])

@@ -202,9 +202,9 @@ def test_what_was_not_calibrated_has_no_map(wishes: dict[str, Any]) -> None:
 
 def test_where_memory_runs_out_on_the_way_every_picture_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     job, numbers = replace(JOB, maps_confidence=True), farmland(3, 48, 72)
-    tilings, decrappify, calls = pipeline._tilings, pipeline.Decrappify.__call__, itertools.count()
+    tilings, decrappify, calls = pipeline.tilings, pipeline.Decrappify.__call__, itertools.count()
     # The second time in tiles of the same size, so that the same comes of them.
-    monkeypatch.setattr(pipeline, "_tilings", lambda *given: itertools.repeat(next(tilings(*given)), 2))
+    monkeypatch.setattr(pipeline, "tilings", lambda *given: itertools.repeat(next(tilings(*given)), 2))
     expected = make(job, numbers)
 
     def run_out_once(self: pipeline.Decrappify, tile: Tile) -> Tile:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from headland.engine import pipeline, tile_loop
+from headland.engine import pipeline, tile_loop, tiling
 from headland.engine.dip.educated import FitSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.engine.preview import Preview
@@ -215,7 +215,7 @@ def test_a_machine_without_memory_for_any_tile_is_not_tried_for_ever(monkeypatch
     monkeypatch.setattr(pipeline, "_anchor", short)
     with pytest.raises(RuntimeError, match="allocate memory"):
         enhanced(ANCHOR_JOB, np.tile(farmland(), (1, 6, 6)))
-    assert len(short.tried) == 1 + pipeline.MOST_HALVINGS
+    assert len(short.tried) == 1 + tiling.MOST_HALVINGS
 
 
 def test_where_half_a_core_leaves_the_tiles_as_they_are_they_are_not_tried_again(

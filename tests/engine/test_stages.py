@@ -18,7 +18,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from headland.engine import device, pipeline
+from headland.engine import device, pipeline, tiling
 from headland.engine.bands import band_groups
 from headland.engine.dip.educated import FitSettings
 from headland.engine.dip.reference import ReferenceSettings
@@ -142,13 +142,13 @@ def test_reference_runs_the_published_network(watch: Watch) -> None:
 
 def test_reference_works_on_tiles_that_fit_into_memory(monkeypatch: pytest.MonkeyPatch, watch: Watch) -> None:
     cores: list[int] = []
-    plan_tiles = pipeline.plan_tiles
+    plan_tiles = tiling.plan_tiles
 
     def spy(rows_px: int, columns_px: int, largest_core_px: int, margin_px: int) -> Any:
         cores.append(largest_core_px)
         return plan_tiles(rows_px, columns_px, largest_core_px, margin_px)
 
-    monkeypatch.setattr(pipeline, "plan_tiles", spy)
+    monkeypatch.setattr(tiling, "plan_tiles", spy)
     for preset in (Preset.REFERENCE, Preset.FAST):
         watch.run(replace(JOB, method=Method.DIP, preset=preset))
     assert 64 <= cores[0] <= 96
@@ -301,13 +301,13 @@ def test_the_margin_of_a_tile_covers_what_the_card_asks_for(
     card = json.loads(SHIPPED_MODEL.with_suffix(".json").read_text(encoding="utf-8"))
     model.with_suffix(".json").write_text(json.dumps({**card, "margin_px": 200}), encoding="utf-8")
     margins: list[int] = []
-    plan_tiles = pipeline.plan_tiles
+    plan_tiles = tiling.plan_tiles
 
     def spy(rows_px: int, columns_px: int, largest_core_px: int, margin_px: int) -> Any:
         margins.append(margin_px)
         return plan_tiles(rows_px, columns_px, largest_core_px, margin_px)
 
-    monkeypatch.setattr(pipeline, "plan_tiles", spy)
+    monkeypatch.setattr(tiling, "plan_tiles", spy)
     watch.run(replace(JOB, method=Method.DECRAPPIFY, scale=scale, model=str(model)))
     assert margins[0] * scale >= 200
 

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from headland.engine import pipeline, tile_cache
+from headland.engine import pipeline, tile_cache, tiling
 from headland.engine.dip.educated import FitSettings
 from headland.engine.dip.reference import ReferenceSettings
 from headland.engine.job import Device, Job, Method, Preset, Sensor
 from headland.engine.progress import Cancelled
 from headland.engine.tiling import ALIGNMENT_PX, LARGEST_CORE_PX
 from headland.tests.engine.test_pipeline import ShortOfMemory, farmland
+from headland.tests.support.runs import Run
 from headland.tests.support.tiles import plan_small_tiles
 
 pytestmark = pytest.mark.usefixtures("unquestioned_dip")
@@ -54,37 +55,6 @@ def short_work_in_small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     plan_small_tiles(monkeypatch, lambda core_px: CORE_PX if core_px in whole else ALIGNMENT_PX)
     monkeypatch.setitem(pipeline.FIT_SETTINGS, Preset.FAST, FitSettings(rounds=1, patch_px=24, patches=1))
     monkeypatch.setattr(pipeline, "REFERENCE_SETTINGS", ReferenceSettings(iterations=1))
-
-
-class Run:
-    """One run of a job; stops when a phase begins with ``cancel_at`` or, keeping its result, with ``finish_at``."""
-
-    def __init__(self, cancel_at: str = "never", finish_at: str = "never") -> None:
-        self.cancel_at, self.finish_at = cancel_at, finish_at
-        self.told: list[tuple[str, float]] = []
-        self.report: dict[str, Any] = {}
-
-    def __call__(self, job: Job, numbers: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[Any]:
-        valid = np.ones(numbers.shape, dtype=bool) if valid is None else valid
-        output = np.zeros((len(numbers), numbers.shape[1] * job.scale, numbers.shape[2] * job.scale), np.float32)
-        self.report = pipeline.enhance(
-            job,
-            numbers,
-            valid,
-            output,
-            lambda phase, fraction: self.told.append((phase, fraction)),
-            lambda: self._has_begun(self.cancel_at),
-            is_to_finish=lambda: self._has_begun(self.finish_at),
-        )
-        return output
-
-    @property
-    def found(self) -> int:
-        """How many tiles came from the cache."""
-        return int(self.report["tiles_from_cache"])
-
-    def _has_begun(self, wanted: str) -> bool:
-        return any(wanted in phase for phase, _ in self.told)
 
 
 def undisturbed(job: Job, numbers: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> NDArray[Any]:
@@ -204,7 +174,7 @@ def test_where_the_input_has_changed_the_tile_is_made_anew(
     other = Run()
     result = other(job, numbers, valid)
     # The tiles in whose margin it lies are others too.
-    plan = pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)
+    plan = tiling.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)
     assert other.found == sum(window.rows.start > 1 or window.columns.start > 1 for window in plan)
     assert 0 < other.found < TILES
     assert result.tobytes() == undisturbed(job, numbers, valid).tobytes()
@@ -293,7 +263,7 @@ class Failing:
 def test_what_this_run_has_kept_itself_does_not_count_as_taken_from_the_cache(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "_tilings", lambda *_: iter([pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)] * 2))
+    monkeypatch.setattr(pipeline, "tilings", lambda *_: iter([tiling.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)] * 2))
     stage = Failing(TILES - 1, MemoryError())
     monkeypatch.setattr(pipeline, "_anchor", stage)
     run = Run()
@@ -325,7 +295,7 @@ def test_what_is_kept_is_taken_after_a_stop_as_well(job: Job, bands: int) -> Non
     # The last two of six tiles, in a grid of two rows of three.
     last_px = sum(
         (window.rows.core_stop - window.rows.core_start) * (window.columns.core_stop - window.columns.core_start)
-        for window in pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)[-2:]
+        for window in tiling.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)[-2:]
     )
     share_done = pytest.approx(1.0 - last_px / (SIZE_PX[0] * SIZE_PX[1]))
     assert stopped.report["stopped"] == {"share_done": share_done, "rest": "anchor"}
@@ -366,9 +336,7 @@ def test_a_cache_that_cannot_be_used_is_no_reason_to_fail(job: Job, tmp_path: Pa
 def test_only_what_has_a_weight_in_the_result_is_kept(job: Job, folder: Path) -> None:
     Run()(job, image())
     kept = sum(file.stat().st_size for file in folder.iterdir())
-    whole = sum(
-        3 * 4 * window.blending_weights(2).size for window in pipeline.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24)
-    )
+    whole = sum(3 * 4 * window.blending_weights(2).size for window in tiling.plan_tiles(*SIZE_PX, LARGEST_CORE_PX, 24))
     assert kept < 0.6 * whole
 
 

@@ -197,6 +197,42 @@ def put_back(rig: Rig, message: str) -> None:
     sweep_all(rig)
 
 
+def fail_each_call_once(rig: Rig, disk: BrokenDisk, number: int, *, is_old_there: bool = True) -> int:
+    """Let each call fail in a run of its own, and check what became of it; return how many calls there are."""
+    calls = count_calls(rig, disk, is_old_there=is_old_there)
+    for call in range(calls):
+        rig.put_old_results(is_there=is_old_there)
+        disk.fail(number, call)
+        message = rig.run()
+        assert disk.has_failed
+        disk.heal()
+        rig.check(message, was_there=is_old_there, said=WORDS[number])
+    return calls
+
+
+def fail_from_each_call_on(rig: Rig, disk: BrokenDisk, number: int, *, is_old_there: bool = True) -> tuple[int, int]:
+    """Let the disk give way at each call in a run of its own; return how many calls there are, and stranded files.
+
+    What the message of a run says about files that are not where they belong is done before it is checked.
+    """
+    calls, stranded = count_calls(rig, disk, is_old_there=is_old_there), 0
+    for call in range(calls):
+        rig.put_old_results(is_there=is_old_there)
+        disk.fail(number, call, times=None)
+        message = rig.run()
+        assert disk.has_failed
+        disk.heal()
+        assert message is not None
+        sweep_all(rig)
+        if "now lies at" in message or "is left over" in message:
+            stranded += 1
+            put_back(rig, message)
+            rig.check(message, was_there=is_old_there)
+        else:
+            rig.check(message, was_there=is_old_there, said=WORDS[number])
+    return calls, stranded
+
+
 def moments_of(rig: Rig, phase: str) -> list[float]:
     """Return the fractions that an undisturbed run tells of in ``phase``."""
     told: list[float] = []

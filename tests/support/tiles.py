@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from headland.engine import pipeline
+from headland.engine import tiling
 from headland.engine.tiling import TileWindow
 
 
@@ -18,7 +18,7 @@ def plan_small_tiles(
     Args:
         core_px: how long the sides of the cores are, or what makes that of the length that was asked for.
     """
-    plan_tiles = pipeline.plan_tiles
+    plan_tiles = tiling.plan_tiles
     cuttings: list[tuple[TileWindow, ...]] = []
 
     def plan(rows_px: int, columns_px: int, largest_core_px: int, margin_px: int) -> tuple[TileWindow, ...]:
@@ -26,5 +26,5 @@ def plan_small_tiles(
         cuttings.append(plan_tiles(rows_px, columns_px, core, margin_px))
         return cuttings[-1]
 
-    monkeypatch.setattr(pipeline, "plan_tiles", plan)
+    monkeypatch.setattr(tiling, "plan_tiles", plan)
     return cuttings
