@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    QgsColorRampLegendNodeSettings,
     QgsColorRampShader,
     QgsGradientColorRamp,
     QgsProject,
@@ -81,6 +82,10 @@ def _veil(layer: QgsRasterLayer, band: int, plan: EnhancePlan, report: dict[str,
             QgsColorRampShader.ColorRampItem(end, dense, f"{end:.3g}"),
         ]
     )
+    legend = QgsColorRampLegendNodeSettings()
+    legend.setMinimumLabel(f"{begin:.3g}")
+    legend.setMaximumLabel(f"{end:.3g}")
+    shader_function.setLegendSettings(legend)
     shader = QgsRasterShader(begin, end)
     shader.setRasterShaderFunction(shader_function)
     renderer = QgsSingleBandPseudoColorRenderer(layer.dataProvider(), band, shader)

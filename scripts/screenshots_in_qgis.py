@@ -172,7 +172,7 @@ def picture_states(dock: QDockWidget) -> None:
         picture_state(dock, "empty")
         load_scene()
         os.environ["HEADLAND_ENGINE"] = str(PICTURES / "no engine")
-        wait_until(lambda: bool(dock.notice.sentence))
+        wait_until(lambda: not dock.engine_offer.has_engine)
         picture_state(dock, "not_set_up")
     finally:
         os.environ["HEADLAND_ENGINE"] = engine

@@ -39,7 +39,7 @@ def methods() -> tuple[Choice, ...]:
         Choice(
             Method.ANCHOR,
             tr("Anchor (no network)"),
-            tr("Sharpens by calculation alone: nothing is learned, nothing invented. Seconds."),
+            tr("Sharpens by calculation alone: nothing is learned, nothing invented."),
         ),
         Choice(
             Method.BICUBIC,
