@@ -19,6 +19,17 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != RO
 
 
 EXIT_STATUS = pytest.StashKey[int]()
+PROJECT = pytest.StashKey[object]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Hold Python's half of QGIS's project, for pytest-qgis connects a builtin function to a signal of it.
+
+    Where PyQt5's half of a QObject is collected in a cycle, as with the frames of an exception, functions that are
+    connected to its signals are lost; pytest-qgis then fails at the end, as it cannot disconnect its own.
+    """
+    if "qgis.core" in sys.modules:
+        session.config.stash[PROJECT] = sys.modules["qgis.core"].QgsProject.instance()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
