@@ -60,7 +60,8 @@ make_chroot() {
     /usr/lib/apt/apt-helper download-file "$archive/dists/$release/Release" "$root.release" >"$root.log" 2>&1 ||
         give_up "The archive that apt is configured with cannot be reached, or has no release $release ($root.log)."
     echo "Making a chroot of $release, some minutes …"
-    debootstrap --variant=minbase "$release" "$root.partial" "$archive" >"$root.log" 2>&1 ||
+    # The certificates' own package now: later this machine's lie over them, which it could not write to.
+    debootstrap --variant=minbase --include=ca-certificates "$release" "$root.partial" "$archive" >"$root.log" 2>&1 ||
         give_up "No chroot of $release could be made; $root.log says why."
     # No service is started, no disk waited for, and an archive that lags behind still does.
     printf '#!/bin/sh\nexit 101\n' >"$root.partial/usr/sbin/policy-rc.d"
@@ -105,7 +106,7 @@ set_up() {
 }
 
 install_packages() {
-    local root=$1 packages=(make ca-certificates)
+    local root=$1 packages=(make)
     [ ! -e "$root.build/packages" ] || return 0
     [ -n "${HEADLAND_TORCH_INDEX:-}" ] || packages+=(python3-torch python3-onnxruntime)
     inside "$root" apt-get update &&
