@@ -116,6 +116,8 @@ def broken(
     last: list[bool] = []
 
     def break_it(on_phase: Callable[[str], object], folder: Path = tmp_path / "job", **limits: float) -> WorkerFailed:
+        # What an earlier fault left in the cache would skip the very phase that is to be broken.
+        shutil.rmtree(tile_folder(), ignore_errors=True)
         with pytest.raises(WorkerFailed) as failure:
             run(make_job_folder(folder, job), on_phase, **limits)
         assert not (folder / OUTPUT_FILE).exists()
