@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from headland.engine import client
 from headland.engine.client import WorkerFailed, run_worker
 from headland.engine.events import Event, FailureKind, Progress
 from headland.engine.job import INPUT_FILE, OUTPUT_FILE, VALID_FILE, Device, Job, Method, Preset, Sensor
+from headland.engine.job_arrays import PARTIAL_ENDING
 from headland.engine.tile_store import TileStore, tile_folder
 from headland.tests.engine.test_pipeline import farmland
 from headland.tests.support.faults import BrokenDisk, SmallDisk, small_disk
@@ -31,6 +32,8 @@ IS_ALL = os.environ.get("HEADLAND_FAULTS") == "all"
 TILE = np.random.default_rng(0).standard_normal((3, 20, 20)).astype(np.float32)
 SIZE_PX = (470, 690)
 TILES = 12
+BLOCK_BYTES = 512
+"""What st_blocks counts in."""
 OTHER_ENDS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGTERM) if IS_ALL else ()
 SOME_PHASES = ("Measuring the input", "tile 3 of", "Comparing the result")
 
@@ -183,15 +186,41 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield disk
 
 
-# The disk comes first: where none may be mounted, ``broken`` is not there yet to ask whether anything was.
-def test_a_disk_that_fills_up_in_any_phase(
-    disk: SmallDisk, broken: Callable[..., WorkerFailed], expected: tuple[Any, tuple[str, ...]]
+def failure_of(folder: Path, on_phase: Callable[[str], object]) -> Optional[WorkerFailed]:
+    """Run the worker; return how it failed, None where it did not."""
+    try:
+        run(folder, on_phase)
+    except WorkerFailed as failure:
+        return failure
+    return None
+
+
+def test_a_disk_that_fills_up_in_any_phase_leaves_a_whole_result_or_none(
+    disk: SmallDisk, job: Job, expected: tuple[NDArray[np.float32], tuple[str, ...]]
 ) -> None:
+    folder, had_its_room = disk.folder / "job", list[bool]()
+
+    def fill() -> None:
+        disk.leave(0)
+        result = (folder / f"{OUTPUT_FILE}{PARTIAL_ENDING}").stat()
+        had_its_room.append(result.st_blocks * BLOCK_BYTES >= result.st_size)
+
     for phase in chosen(expected[1])[:-1]:
         disk.relieve()
-        failure = broken(once(phase, lambda: disk.leave(0)), disk.folder / "job")
-        assert "disk of the temporary folder is full" in failure.message
+        shutil.rmtree(tile_folder(), ignore_errors=True)
+        failure = failure_of(make_job_folder(folder, job), once(phase, fill))
+        if failure is not None:
+            assert "disk of the temporary folder is full" in failure.message
+            assert not (folder / OUTPUT_FILE).exists()
+        else:
+            # Its last tiles fill up blocks that the ones before have taken.
+            assert had_its_room[-1]
+            assert np.load(folder / OUTPUT_FILE).tobytes() == expected[0].tobytes()
+    assert not had_its_room[0]
     disk.relieve()
+    kept = len(list(tile_folder().glob("*.tile")))
+    assert run(make_job_folder(folder, job), lambda _phase: None) == kept
+    assert np.load(folder / OUTPUT_FILE).tobytes() == expected[0].tobytes()
 
 
 DAMAGES: dict[str, Callable[[Path, Path], object]] = {
