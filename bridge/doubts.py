@@ -64,7 +64,7 @@ def doubts_in_words(report: dict[str, Any]) -> tuple[str, ...]:
     """Return a sentence for each doubt of a report, and for what was not done as wished; of later doubts, none."""
     known = {doubt.value: sentence for doubt, sentence in _SENTENCES.items()}
     doubts = [tr(known[doubt]) for doubt in report.get("doubts", ()) if doubt in known]
-    doubts += [tr(sentence) for zeros, sentence in _ZEROS.items() if zeros_taken_for(report) == zeros.value]
+    doubts += [tr(sentence) for zeros, sentence in _ZEROS.items() if meaning_of_zeros_in(report) == zeros.value]
     if anchor_stands_in(report):
         doubts.append(tr(_STAND_IN))
     if report.get("left_graphics_card"):
@@ -72,9 +72,9 @@ def doubts_in_words(report: dict[str, Any]) -> tuple[str, ...]:
     return tuple(doubts)
 
 
-def zeros_taken_for(report: dict[str, Any]) -> str:
+def meaning_of_zeros_in(report: dict[str, Any]) -> str:
     """Return what areas of zeros were taken for, as the value of one of Zeros; "" if there are none."""
-    return str((report.get("zero_areas") or {}).get("taken_for", ""))
+    return str((report.get("zero_areas") or {}).get("meaning", ""))
 
 
 def anchor_stands_in(report: dict[str, Any]) -> bool:

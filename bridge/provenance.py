@@ -11,7 +11,7 @@ from qgis.core import QgsLayerMetadata, QgsMapLayer
 
 from ..engine.events import Started
 from ..engine.job import Method
-from .doubts import anchor_stands_in, zeros_taken_for
+from .doubts import anchor_stands_in, meaning_of_zeros_in
 from .plan import EnhancePlan
 from .raster_source import CONFIDENCE_ITEM, NATURE, NATURE_ITEM, BandInfo
 from .undeclared_nodata import Zeros
@@ -171,7 +171,7 @@ def history_of(report: dict[str, Any]) -> list[str]:
     ]
     if anchor_stands_in(report):
         lines.append(f"Made by {STAND_IN}: held-out pixels {json.dumps(report['held_out'])}")
-    if zeros_taken_for(report) == Zeros.NODATA.value:
+    if meaning_of_zeros_in(report) == Zeros.NODATA.value:
         share = report["zero_areas"]["share"]
         lines.append(
             f"Nodata: areas that are 0 in every band, {share:.1%} of the window, which the input does not declare"

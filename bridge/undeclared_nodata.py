@@ -42,21 +42,21 @@ class ZeroAreas:
 
     Attributes:
         share: of its pixels, from 0 to 1.
-        zeros: what they were taken for.
+        meaning: what they are taken for.
     """
 
     share: float = 0.0
-    zeros: Zeros = Zeros.MEASURED
+    meaning: Zeros = Zeros.MEASURED
 
     @property
     def are_nodata(self) -> bool:
         """Whether there are any, and they became nodata."""
-        return self.share > 0 and self.zeros is Zeros.NODATA
+        return self.share > 0 and self.meaning is Zeros.NODATA
 
     @property
     def in_report(self) -> dict[str, Any]:
         """What the report says of them."""
-        return {"zero_areas": {"share": self.share, "taken_for": self.zeros.value}} if self.share else {}
+        return {"zero_areas": {"share": self.share, "meaning": self.meaning.value}} if self.share else {}
 
     def declared_in(self, bands: tuple[BandInfo, ...]) -> tuple[BandInfo, ...]:
         """Return ``bands`` as they were if the source declared what was found."""
@@ -103,8 +103,8 @@ def find_undeclared_nodata(
         OSError: if ``folder`` cannot hold what is in the making.
     """
     is_sensor_known = job.sensor is not Sensor.CUSTOM and is_known(job.sensor, job.band_names, job.pixel_size_m)
-    zeros = meaning_of_zeros(bands, is_sensor_known=is_sensor_known)
-    if zeros is Zeros.MEASURED:
+    meaning = meaning_of_zeros(bands, is_sensor_known=is_sensor_known)
+    if meaning is Zeros.MEASURED:
         return ZeroAreas()
     marks_file = folder / _MARKS_FILE
     with open_array(folder / INPUT_FILE) as numbers:
@@ -118,8 +118,8 @@ def find_undeclared_nodata(
                         "of it; choose another extent."
                     )
                 )
-            if area_px and zeros is Zeros.NODATA:
+            if area_px and meaning is Zeros.NODATA:
                 with open_array(folder / VALID_FILE, is_to_change=True) as valid:
                     make_invalid(marks, valid)
     marks_file.unlink()
-    return ZeroAreas(area_px / (rows * columns), zeros)
+    return ZeroAreas(area_px / (rows * columns), meaning)

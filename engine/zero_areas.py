@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from .array_file import Numbers
 
-# Less is taken for a shadow: of a cloud in pixels of 10 m it is more, but that is never 0.
-SMALLEST_SIDE_PX = 16
+# In pixels of 10 m it is 80 m without any light in any band, which no shadow is; what is less may be chance. A larger
+# one would miss the narrow wedge that a slanted edge cuts off an extent.
+SMALLEST_SIDE_PX = 8
 # What a pixel is marked as.
 ZERO, AREA = 1, 2
 # Pixels of one band that are held at a time.
