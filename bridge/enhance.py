@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -32,6 +32,7 @@ from .raster_source import SourceUnreadable, read_window
 from .report import compose_report
 from .source_files import unchanged
 from .staging import NotPutBack
+from .undeclared_nodata import ZeroAreas, find_undeclared_nodata
 from .version import headland_version
 from .web_source import WebSource, read_web_picture
 from .words import tr
@@ -192,16 +193,18 @@ def enhance(
     try:
         sweep_leftovers({plan.output.parent, plan.report.parent})
         expected = estimate_plan(plan)
-        with _job_folder() as folder, StagedOutputs(plan) as outputs:
-            _read(plan, run, folder)
+        with _job_folder() as folder:
+            zero_areas = _read(plan, run, folder)
             finished = _work(plan, run, folder, is_to_finish, on_preview)
-            with run.timed("write"):
-                outputs.write_rasters(folder, run.started, finished.report, run.tell_writing)
-            outputs.write_borders(folder, lambda _done: run.tell(tr("Writing the borders"), 1.0))
-            seconds = {**run.seconds, "total": run.total_s}
-            summary = compose_report(plan, run.started, finished.report, seconds, expected.seconds)
-            outputs.write_report(summary)
-            outputs.publish()
+            with StagedOutputs(replace(plan, bands=zero_areas.declared_in(plan.bands))) as outputs:
+                with run.timed("write"):
+                    outputs.write_rasters(folder, run.started, finished.report, run.tell_writing)
+                outputs.write_borders(folder, lambda _done: run.tell(tr("Writing the borders"), 1.0))
+                seconds = {**run.seconds, "total": run.total_s}
+                report = {**zero_areas.in_report, **finished.report}
+                summary = compose_report(plan, run.started, report, seconds, expected.seconds)
+                outputs.write_report(summary)
+                outputs.publish()
     except WorkerCancelled as error:
         raise EnhanceCancelled from error
     except WorkerFailed as error:
@@ -241,8 +244,8 @@ def _failure_logged() -> Iterator[None]:
         QgsMessageLog.logMessage(traceback.format_exc(), LOG_TAG, Qgis.MessageLevel.Warning, notifyUser=False)
 
 
-def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
-    """Write the job folder."""
+def _read(plan: EnhancePlan, run: _Run, folder: Path) -> ZeroAreas:
+    """Write the job folder, and return what was made of zeros in it."""
     phase = tr("Downloading the layer") if isinstance(plan.source, WebSource) else tr("Reading the layer")
 
     def tell(fraction: float) -> None:
@@ -256,6 +259,7 @@ def _read(plan: EnhancePlan, run: _Run, folder: Path) -> None:
         else:
             with unchanged(plan.source_files):
                 read_window(plan.source, plan.window, plan.bands, folder, tell)
+        return find_undeclared_nodata(plan.bands, plan.job, folder, lambda: tell(1.0))
 
 
 def _work(

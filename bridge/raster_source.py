@@ -88,6 +88,8 @@ class BandInfo:
         colour: GDAL's colour interpretation.
         is_paletted: whether its numbers stand for colours.
         metadata: domain and items, such as the wavelength.
+        declares_invalid: whether the source says at all what is invalid, by a nodata value, a mask or an alpha band;
+            also where the user switched that off.
         excluded: what the user declared invalid in QGIS beyond that.
     """
 
@@ -101,6 +103,7 @@ class BandInfo:
     colour: int
     is_paletted: bool
     metadata: Metadata
+    declares_invalid: bool = False
     excluded: tuple[ExcludedRange, ...] = ()
 
     @property
@@ -304,6 +307,7 @@ def _describe_band(dataset: gdal.Dataset, number: int) -> BandInfo:
         colour=band.GetColorInterpretation(),
         is_paletted=band.GetColorInterpretation() == gdal.GCI_PaletteIndex or band.GetColorTable() is not None,
         metadata=_metadata(band),
+        declares_invalid=band.GetNoDataValue() is not None or band.GetMaskFlags() != gdal.GMF_ALL_VALID,
     )
 
 

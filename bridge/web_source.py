@@ -68,6 +68,8 @@ WEB_BANDS = tuple(
         colour=colour,
         is_paletted=False,
         metadata=(),
+        # A picture is transparent where there is nothing; black is a colour.
+        declares_invalid=True,
     )
     for number, (name, colour) in enumerate(_COLOURS, start=1)
 )

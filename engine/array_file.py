@@ -146,14 +146,14 @@ def new_array(path: Path, dtype: np.dtype[Any], shape: Shape) -> ArrayFile:
     return array
 
 
-def open_array(path: Path) -> ArrayFile:
-    """Return the file ``path``, open for reading.
+def open_array(path: Path, *, is_to_change: bool = False) -> ArrayFile:
+    """Return the file ``path``, open for reading, and for writing as well if it is to change.
 
     Raises:
         ValueError: if it is no array of numbers (band, row, column), or not all of it is there.
         OSError: if it cannot be read.
     """
-    file = open_plain(path, "rb")
+    file = open_plain(path, "r+b" if is_to_change else "rb")
     try:
         return _opened(file)
     except BaseException:

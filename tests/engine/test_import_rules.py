@@ -59,6 +59,7 @@ QGIS_SIDE_ENGINE = {
     "stopped",
     "tile_store",
     "tiling",
+    "zero_areas",
 }
 
 

@@ -24,6 +24,7 @@ from headland.bridge.estimating import NO_BREAK_SPACE
 from headland.processing.provider import HeadlandProvider
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import MakeLayer, MakeRaster, UseEngine
+from headland.tests.support.rasters import fields, read_valid
 from headland.tests.support.toolbox import ALGORITHM, run
 from headland.tests.support.web_server import WebServer, colours_of
 
@@ -137,6 +138,31 @@ def test_the_log_begins_with_the_estimate_and_the_report_holds_it(
     assert 0 <= log.index("Estimate: about ") < log.index("Written to")
     report = json.loads((folder / "out.json").read_text(encoding="utf-8"))
     assert report["estimated_s"] > 0.0
+
+
+def test_zeros_that_nothing_declares_become_nodata_and_the_log_says_so(
+    make_raster: MakeRaster, fake_engine: FakeEngine, folder: Path, algorithm: QgsProcessingAlgorithm
+) -> None:
+    values = fields(3, 40, 60)
+    values[:, :, 30:] = 0
+    feedback = QgsProcessingFeedback()
+    parameters = {"INPUT": str(make_raster(values)), "SCALE": "2", "OUTPUT": str(folder / "out.tif")}
+    _results, is_fine = algorithm.run(parameters, QgsProcessingContext(), feedback, {})
+    assert is_fine
+    assert "Areas that are 0 in every band were taken as nodata" in feedback.textLog()
+    np.testing.assert_array_equal(read_valid(folder / "out.tif"), (values > 0).repeat(2, axis=1).repeat(2, axis=2))
+
+
+def test_an_extent_of_zeros_is_refused_in_words(
+    make_raster: MakeRaster, fake_engine: FakeEngine, folder: Path, algorithm: QgsProcessingAlgorithm
+) -> None:
+    source = make_raster(np.zeros((3, 40, 60), np.uint16))
+    feedback = QgsProcessingFeedback()
+    parameters = {"INPUT": str(source), "OUTPUT": str(folder / "out.tif")}
+    _results, is_fine = algorithm.run(parameters, QgsProcessingContext(), feedback, {})
+    assert not is_fine
+    assert "The extent holds nothing but 0" in feedback.textLog()
+    assert list(folder.iterdir()) == [source]
 
 
 def test_unloading_the_plugin_in_mid_run_ends_the_worker(

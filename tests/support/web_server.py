@@ -83,7 +83,7 @@ class WebServer:
     """What the server does, and what it was asked.
 
     Attributes:
-        behaviour: "serve", "error NUMBER", "login", "slow", "html", "exception", "damaged" or "drop".
+        behaviour: "serve", "error NUMBER", "login", "slow", "html", "exception", "damaged", "drop" or "black".
         failures_left: how often it misbehaves before it serves; None for always.
         only_tile: a part of the address that it misbehaves for; "" for all.
         delay_s: how long "slow" takes.
@@ -183,6 +183,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(b"not a picture", "image/png")
         elif behaviour == "drop":
             self.close_connection = True
+        elif behaviour == "black":
+            picture = self._picture()
+            picture[..., :3], picture[..., 3] = 0, 255
+            self._answer(_png(picture), "image/png")
         else:
             self._answer(_png(self._picture()), "image/png")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 from qgis.core import QgsProject
@@ -9,8 +10,10 @@ from qgis.PyQt.QtXml import QDomDocument
 
 from headland.bridge.doubts import doubts_in_words
 from headland.engine.domain import Doubt
+from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import UseEngine
 from headland.tests.support.person import Person
+from headland.tests.support.rasters import fields
 from headland.tests.ui.conftest import AddLayer
 from headland.ui.dock_widget import EnhanceDock
 
@@ -76,6 +79,30 @@ def test_a_layer_that_is_no_picture_of_land_is_doubted_in_words(
     text = dock.result_panel.label.text()
     assert "The layer is as grainy as a radar image; Headland was made for optical ones." in text
     assert "Deep Image Prior was worse here than sharpening without a network, which took its place" in text
+
+
+def test_zeros_that_were_taken_as_nodata_are_told_of_with_what_to_do(
+    dock: EnhanceDock, add_layer: AddLayer, fake_engine: FakeEngine, qtbot: QtBot
+) -> None:
+    values = fields(3, 40, 60)
+    values[:, :, 30:] = 0
+    add_layer(values)
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    Person(qtbot).click(dock.enhance_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    text = dock.result_panel.label.text()
+    assert "Areas that are 0 in every band were taken as nodata, which the layer does not declare" in text
+    assert "enter a value that it does not have as additional no data value" in text
+
+
+def test_an_extent_of_zeros_is_refused_in_words(
+    dock: EnhanceDock, add_layer: AddLayer, fake_engine: FakeEngine, qtbot: QtBot
+) -> None:
+    add_layer(np.zeros((3, 40, 60), np.uint16))
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    Person(qtbot).click(dock.enhance_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    assert "The extent holds nothing but 0" in dock.notice.sentence
 
 
 def test_work_that_the_graphics_card_had_no_memory_for_is_told_of() -> None:
