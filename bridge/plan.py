@@ -22,11 +22,12 @@ class EngineMissing(CannotEnhance):
 
     Attributes:
         reason: what is wrong, without what to do about it.
+        remedy: how the engine is set up.
     """
 
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}.")
+        self.reason, self.remedy = reason, remedy
 
 
 @dataclass(frozen=True)
