@@ -95,6 +95,11 @@ def dip_id_of(layer: QgsMapLayer) -> str:
     return str(layer.customProperty(_DIP_PROPERTY, ""))
 
 
+def ids_of_result(result: QgsMapLayer) -> set[str]:
+    """Return the ids of a result and of all that shows something of it."""
+    return {result.id(), *filter(None, (dip_id_of(result), *doubt_ids_of(result)))}
+
+
 def result_of(layer: Optional[QgsMapLayer], project: QgsProject) -> Optional[QgsRasterLayer]:
     """Return the result that ``layer`` is, or that it goes with as Deep Image Prior's picture, veil or hatch.
 

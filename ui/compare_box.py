@@ -71,9 +71,11 @@ class CompareBox(QWidget):
         return self._tool
 
     def show_for(self, layer: Optional[QgsRasterLayer]) -> None:
-        """Compare ``layer`` from now on; None for nothing."""
-        self.swipe_button.setChecked(False)
+        """Compare ``layer`` from now on, on the map as well if that is going on; None for nothing."""
+        if layer is None:
+            self.swipe_button.setChecked(False)
         self._layer_id = "" if layer is None else layer.id()
+        self._tool.go_on_with(self._layer_id)
         self._source_id = "" if layer is None else source_id_of(layer)
         self.setEnabled(layer is not None)
         self.slider.blockSignals(True)

@@ -21,7 +21,7 @@ from headland.ui.dock_widget import EnhanceDock
 from headland.ui.swipe_item import SwipeItem
 
 TIMEOUT_MS = 60_000
-BLACK = "#000000"
+BLACK, WHITE = "#000000", "#ffffff"
 
 
 def swipes(window: Window) -> list[SwipeItem]:
@@ -95,6 +95,41 @@ def test_another_result_below_is_not_shown_as_the_source(
     seen = colours(window)
     assert BLACK not in seen[:2]
     assert seen[2:] == [BLACK] * 2
+
+
+@pytest.fixture
+def white(result: QgsRasterLayer, window: Window) -> QgsRasterLayer:
+    """An earlier result, drawn all white, below the black one."""
+    white = QgsProject.instance().addMapLayer(result.clone())
+    white.brightnessFilter().setBrightness(255)
+    black, source = window.canvas.layers()
+    window.canvas.setLayers([black, white, source])
+    return white
+
+
+def test_the_comparison_goes_on_with_the_other_result_that_is_chosen(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, white: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    item = compare(dock, window, qtbot)
+    item.move_to(0.7 * window.canvas.width())
+    window.canvas.setCurrentLayer(white)
+    assert dock.result_panel.compare_box.swipe_button.isChecked()
+    assert swipes(window) == [item]
+    # The black one above it does not hide it.
+    qtbot.waitUntil(lambda: colours(window)[3] == WHITE, timeout=TIMEOUT_MS)
+    assert not {BLACK, WHITE} & set(colours(window)[:3])
+    window.canvas.setCurrentLayer(result)
+    qtbot.waitUntil(lambda: colours(window)[3] == BLACK, timeout=TIMEOUT_MS)
+
+
+def test_the_strength_of_a_result_under_another_one_is_seen_while_it_is_compared(
+    dock: EnhanceDock, window: Window, white: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    compare(dock, window, qtbot)
+    window.canvas.setCurrentLayer(white)
+    qtbot.waitUntil(lambda: colours(window)[3] == WHITE, timeout=TIMEOUT_MS)
+    dock.result_panel.compare_box.slider.setValue(0)
+    qtbot.waitUntil(lambda: colours(window)[3] not in (BLACK, WHITE), timeout=TIMEOUT_MS)
 
 
 def test_without_its_source_there_is_nothing_to_compare(
