@@ -12,7 +12,7 @@ from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, Q
 from ..bridge.result_layer import source_id_of
 from ..bridge.words import tr
 from .compare_tool import CompareTool
-from .strength import has_dip, show_strength, shown_strength
+from .strength import has_dip, show_strength, shown_strength, tick_others
 
 FULL = 100
 
@@ -123,6 +123,10 @@ class CompareBox(QWidget):
 
     def _on_layers_removed(self, layer_ids: list[str]) -> None:
         if {self._layer_id, self._source_id} & set(layer_ids):
+            layer = QgsProject.instance().mapLayer(self._layer_id)
+            if layer is not None:
+                # Nothing shines through any more.
+                tick_others(layer)
             self.show_for(None)
 
     def _say_strength(self) -> None:

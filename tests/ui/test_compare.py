@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qgis.core import QgsMapRendererParallelJob, QgsProject, QgsRasterLayer
-from qgis.gui import QgsMessageViewer
+from qgis.core import QgsMapRendererParallelJob, QgsProject, QgsRasterLayer, QgsRectangle
+from qgis.gui import QgsLayerTreeMapCanvasBridge, QgsMessageViewer
 from qgis.PyQt.QtCore import QObject, QPoint, Qt
 from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtWidgets import QApplication
@@ -187,6 +187,50 @@ def test_the_strength_mixes_result_and_source_without_touching_the_file(
             one, other = (getattr(QColor(name), part)() for name in (mixed, whole))
             assert abs(one - other / 2) <= 1.5
     assert Path(result.source()).read_bytes() == written
+
+
+def is_ticked(layer: QgsRasterLayer) -> bool:
+    return QgsProject.instance().layerTreeRoot().findLayer(layer.id()).itemVisibilityChecked()
+
+
+def test_below_full_strength_the_source_shines_through_and_no_earlier_result(
+    dock: EnhanceDock, window: Window, earlier: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    QgsLayerTreeMapCanvasBridge(QgsProject.instance().layerTreeRoot(), window.canvas, window.canvas)
+    box = dock.result_panel.compare_box
+    newer = QgsProject.instance().mapLayer(box.layer_id)
+    earlier.brightnessFilter().setBrightness(-255)
+    box.slider.setValue(0)
+    qtbot.waitUntil(lambda: earlier not in window.canvas.layers())
+    wait_for_map(window, qtbot)
+    assert BLACK not in colours(window)
+    assert (is_ticked(newer), is_ticked(earlier)) == (True, False)
+    box.slider.setValue(100)
+    assert is_ticked(earlier)
+
+
+def test_the_strength_leaves_results_elsewhere_and_what_a_person_unticked_alone(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    project = QgsProject.instance()
+    beside, unticked = (project.addMapLayer(result.clone(), False) for _copy in range(2))
+    extent = result.extent()
+    beside.setExtent(QgsRectangle(extent.xMaximum(), extent.yMinimum(), extent.xMaximum() + 100, extent.yMaximum()))
+    for layer in (beside, unticked):
+        project.layerTreeRoot().insertLayer(1, layer).setItemVisibilityChecked(layer is beside)
+    for value in (40, 100):
+        dock.result_panel.compare_box.slider.setValue(value)
+        assert (is_ticked(beside), is_ticked(unticked)) == (True, False)
+
+
+def test_once_the_mixed_result_is_removed_the_earlier_one_is_back(
+    dock: EnhanceDock, earlier: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    box = dock.result_panel.compare_box
+    box.slider.setValue(40)
+    assert not is_ticked(earlier)
+    QgsProject.instance().removeMapLayer(box.layer_id)
+    assert is_ticked(earlier)
 
 
 def test_a_dock_that_is_let_go_of_in_mid_comparison_leaves_the_map_as_before(
