@@ -88,6 +88,11 @@ class EnhanceController(QObject):
         return self._running is not None
 
     @property
+    def is_looking(self) -> bool:
+        """Whether that is a quick look."""
+        return self._running is not None and self._running.is_quick_look
+
+    @property
     def waiting(self) -> tuple[EnhancePlan, ...]:
         """What comes next, in its order."""
         return tuple(run.task.plan for run in self._waiting)

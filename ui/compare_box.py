@@ -7,7 +7,7 @@ from typing import Optional
 from qgis.core import QgsProject, QgsRasterLayer
 from qgis.gui import QgsMapCanvas, QgsMapTool
 from qgis.PyQt.QtCore import Qt
-from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from ..bridge.result_layer import source_id_of
 from ..bridge.words import tr
@@ -36,7 +36,7 @@ class CompareBox(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, FULL)
         self.slider.setPageStep(10)
-        # Marks for source, DIP's picture and result.
+        # Marks for source, DIP's picture and result; the middle one says what nobody could guess.
         self.slider.setTickInterval(FULL // 2)
         self.slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.slider.setAccessibleName(tr("Strength"))
@@ -47,13 +47,17 @@ class CompareBox(QWidget):
         self.strength_label = QLabel()
         # Room for the longest text, so that the slider keeps its length.
         self.strength_label.setMinimumWidth(self.fontMetrics().horizontalAdvance("100 %"))
-        row = QHBoxLayout()
-        for widget in (label, self.slider, self.strength_label):
-            row.addWidget(widget)
+        self.middle_label = QLabel(tr("DIP alone"))
+        self.middle_label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        rows = QGridLayout()
+        for column, widget in enumerate((label, self.slider, self.strength_label)):
+            rows.addWidget(widget, 0, column)
+        rows.addWidget(self.middle_label, 1, 1)
+        rows.setVerticalSpacing(0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.swipe_button)
-        layout.addLayout(row)
+        layout.addLayout(rows)
         self.swipe_button.toggled.connect(self._on_toggled)
         self.slider.valueChanged.connect(self._on_strength_changed)
         self._canvas.mapToolSet.connect(self._on_tool_set)
@@ -84,6 +88,7 @@ class CompareBox(QWidget):
         self.slider.setTickPosition(
             QSlider.TickPosition.TicksBelow if is_mixed_of_three else QSlider.TickPosition.NoTicks
         )
+        self.middle_label.setVisible(is_mixed_of_three)
         self.slider.setToolTip(
             tr("From the source (left) over DIP alone (middle) to DIP and Decrappify (right); the files stay")
             if is_mixed_of_three

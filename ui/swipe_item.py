@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from qgis.core import QgsProject
 from qgis.gui import QgsMapCanvas, QgsMapCanvasItem
-from qgis.PyQt.QtCore import QPointF, QRectF, Qt, QTimer
-from qgis.PyQt.QtGui import QColor, QFontMetricsF, QPainter, QPen
+from qgis.PyQt.QtCore import QPointF, QRectF, QTimer
+from qgis.PyQt.QtGui import QColor, QPainter, QPen
 
 from ..bridge.result_layer import ids_of_result, source_id_of
 from ..bridge.words import tr
+from .map_label import label_box, paint_label
 from .map_picture import MapPicture
 
 # Above the map and a preview, below rubber bands.
@@ -132,24 +133,13 @@ class SwipeItem(QgsMapCanvasItem):
             tip = middle + QPointF(side * 7, 0)
             painter.drawLine(tip, tip + QPointF(-side * 4, -4))
             painter.drawLine(tip, tip + QPointF(-side * 4, 4))
-        self._paint_label(painter, tr("Source"), right=x - LABEL_MARGIN_PX)
-        self._paint_label(painter, tr("Enhanced"), left=x + LABEL_MARGIN_PX)
-
-    def _paint_label(
-        self, painter: QPainter, text: str, left: Optional[float] = None, right: Optional[float] = None
-    ) -> None:
-        metrics = QFontMetricsF(painter.font())
-        box = metrics.boundingRect(text).adjusted(-5, -3, 5, 3)
-        box.moveTop(LABEL_MARGIN_PX)
-        if left is not None:
-            box.moveLeft(left)
-        elif right is not None:
-            box.moveRight(right)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(0, 0, 0, 150))
-        painter.drawRoundedRect(box, 3, 3)
-        painter.setPen(QColor("white"))
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+        source, enhanced = tr("Source"), tr("Enhanced")
+        box = label_box(painter, source)
+        box.moveTopRight(QPointF(x - LABEL_MARGIN_PX, LABEL_MARGIN_PX))
+        paint_label(painter, source, box)
+        box = label_box(painter, enhanced)
+        box.moveTopLeft(QPointF(x + LABEL_MARGIN_PX, LABEL_MARGIN_PX))
+        paint_label(painter, enhanced, box)
 
     def _forget(self) -> None:
         for side in (self._source_side, self._result_side):

@@ -321,6 +321,12 @@ def test_with_dips_own_picture_the_strength_goes_from_source_over_dip_to_the_res
     assert not node.itemVisibilityChecked()
     slider = dock.result_panel.compare_box.slider
     assert "DIP alone (middle)" in slider.toolTip()
+    label = dock.result_panel.compare_box.middle_label
+    assert label.text() == "DIP alone"
+    assert label.isVisible()
+    places = [widget.mapTo(dock, widget.rect().center()) for widget in (slider, label)]
+    assert abs(places[0].x() - places[1].x()) <= 1
+    assert places[0].y() < places[1].y()
     for value, opacities in ((75, (0.5, 1.0)), (50, (0.0, 1.0)), (20, (0.0, 0.4)), (0, (0.0, 0.0))):
         slider.setFocus()
         while slider.value() > value:
@@ -340,6 +346,9 @@ def test_without_its_dip_layer_the_strength_mixes_source_and_result(
     slider = dock.result_panel.compare_box.slider
     slider.setValue(50)
     assert result.opacity() == pytest.approx(0.5)
+    # Its middle is nothing of its own.
+    dock.result_panel.compare_box.show_for(result)
+    assert not dock.result_panel.compare_box.middle_label.isVisible()
 
 
 @pytest.fixture
