@@ -19,9 +19,7 @@ from qgis.PyQt.QtGui import QColor
 
 from .border_sink import LAYER_NAME, STRENGTH_FIELD
 from .compat import stroke_width_property
-from .plan import EnhancePlan
 from .provenance import describe_borders
-from .words import tr
 
 # Bright on soil and crops, with a dark rim for what is bright itself; in millimetres, as wide as the border is likely.
 _COLOUR, _RIM = QColor(255, 214, 0), QColor(0, 0, 0, 130)
@@ -29,30 +27,25 @@ _WIDTH = f'0.15 + 0.45 * "{STRENGTH_FIELD}"'
 _RIM_WIDTH = f'0.45 + 0.45 * "{STRENGTH_FIELD}"'
 
 
-def add_borders(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: dict[str, Any]) -> QgsVectorLayer:
+def add_borders(file: Path, name: str, result: QgsRasterLayer, report: dict[str, Any]) -> QgsVectorLayer:
     """Add ``file`` to the project, on top of what goes with its result, and return its layer. On the main thread."""
     project = QgsProject.instance()
-    layer = open_borders(plan, file, report)
+    layer = open_borders(file, name, report)
     layer.setCrs(result.crs())
     project.addMapLayer(layer, False)
     project.layerTreeRoot().findLayer(result.id()).parent().insertLayer(0, layer)
     return layer
 
 
-def open_borders(plan: EnhancePlan, file: Path, report: dict[str, Any]) -> QgsVectorLayer:
+def open_borders(file: Path, name: str, report: dict[str, Any]) -> QgsVectorLayer:
     """Return a layer of ``file``, styled and described, in no project yet."""
     options = QgsVectorLayer.LayerOptions()
     # The CRS is known; QGIS must not ask for it.
     options.skipCrsValidation = True
-    layer = QgsVectorLayer(f"{file}|layername={LAYER_NAME}", borders_name(plan), "ogr", options)
+    layer = QgsVectorLayer(f"{file}|layername={LAYER_NAME}", name, "ogr", options)
     style_borders(layer)
     describe_borders(layer, report)
     return layer
-
-
-def borders_name(plan: EnhancePlan) -> str:
-    """Return what the layer is called in the layer tree."""
-    return tr("{} field borders (traced)").format(plan.source_name)
 
 
 def style_borders(layer: QgsVectorLayer) -> None:

@@ -19,7 +19,6 @@ from qgis.PyQt.QtGui import QColor
 from .plan import EnhancePlan
 from .provenance import describe_confidence
 from .result_layer import mark_as_result, tie_confidence
-from .words import tr
 
 # As multiples of the bound from which an area counts as uncertain: nothing is veiled below the first, and what is
 # beyond the last could not be told from it.
@@ -27,7 +26,9 @@ _CLEAR, _DENSE = 0.5, 2.0
 _VEIL, _MOST_OPAQUE = QColor(230, 0, 150), 170
 
 
-def add_confidence(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: dict[str, Any]) -> QgsRasterLayer:
+def add_confidence(
+    plan: EnhancePlan, file: Path, name: str, result: QgsRasterLayer, report: dict[str, Any]
+) -> QgsRasterLayer:
     """Add ``file`` to the project, directly above the layer of its result, and return its layer. On the main thread.
 
     It is not shown: it hides the colours, and the hatch (uncertain_layer.py) says where to look.
@@ -36,7 +37,7 @@ def add_confidence(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report
     options = QgsRasterLayer.LayerOptions()
     # The CRS is known; QGIS must not ask for it.
     options.skipCrsValidation = True
-    layer = QgsRasterLayer(str(file), confidence_name(plan), "gdal", options)
+    layer = QgsRasterLayer(str(file), name, "gdal", options)
     layer.setCrs(result.crs())
     finish_confidence(layer, shown_band(result), plan, report)
     mark_as_result(layer, plan.source_layer_id)
@@ -46,11 +47,6 @@ def add_confidence(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report
     group = node.parent()
     group.insertLayer(group.children().index(node), layer).setItemVisibilityChecked(False)
     return layer
-
-
-def confidence_name(plan: EnhancePlan) -> str:
-    """Return what the layer is called in the layer tree."""
-    return tr("{} (possible error)").format(plan.source_name)
 
 
 def finish_confidence(layer: QgsRasterLayer, band: int, plan: EnhancePlan, report: dict[str, Any]) -> None:

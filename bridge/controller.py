@@ -88,6 +88,11 @@ class EnhanceController(QObject):
         return self._running is not None
 
     @property
+    def is_looking(self) -> bool:
+        """Whether that is a quick look."""
+        return self._running is not None and self._running.is_quick_look
+
+    @property
     def waiting(self) -> tuple[EnhancePlan, ...]:
         """What comes next, in its order."""
         return tuple(run.task.plan for run in self._waiting)
@@ -283,15 +288,16 @@ def _work_of(plan: EnhancePlan) -> tuple[object, ...]:
 
 def _add(result: EnhanceResult) -> QgsRasterLayer:
     """Put a result onto the map, with what is known of it in its layer's metadata."""
-    layer = add_result(result.plan, result.output, QgsProject.instance())
-    layer.setName(result.name)
-    describe_layer(layer, result.summary)
+    plan, project, report = result.plan, QgsProject.instance(), result.summary
+    names = result.names.apart_from({layer.name() for layer in project.mapLayers().values()})
+    layer = add_result(plan, result.output, names.result, project)
+    describe_layer(layer, report)
     if result.dip_output is not None and result.dip_output.exists():
-        describe_dip(add_dip(result.plan, result.dip_output, layer, result.summary), result.summary)
+        describe_dip(add_dip(plan, result.dip_output, names.dip, layer), report)
     if result.confidence is not None and result.confidence.exists():
-        add_confidence(result.plan, result.confidence, layer, result.summary)
+        add_confidence(plan, result.confidence, names.confidence, layer, report)
     if result.uncertain_areas is not None and result.uncertain_areas.exists():
-        add_uncertain_areas(result.plan, result.uncertain_areas, layer, result.summary)
+        add_uncertain_areas(plan, result.uncertain_areas, names.uncertain_areas, layer, report)
     if result.borders is not None and result.borders.exists():
-        add_borders(result.plan, result.borders, layer, result.summary)
+        add_borders(result.borders, names.borders, layer, report)
     return layer

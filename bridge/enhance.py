@@ -22,6 +22,7 @@ from ..engine.job import PREVIEW_FILE
 from .doubts import anchor_stands_in
 from .estimating import estimate_plan, learn_download_from, learn_from
 from .file_failure import file_failure
+from .layer_names import LayerNames
 from .leftovers import JOB_FOLDER_PREFIX, sweep_leftovers
 from .outputs import StagedOutputs
 from .phases import phase_in_words
@@ -83,9 +84,9 @@ class EnhanceResult:
     summary: dict[str, Any]
 
     @property
-    def name(self) -> str:
-        """What the result is called in the layer tree."""
-        return self.plan.name_of_result(is_stopped="stopped" in self.summary)
+    def names(self) -> LayerNames:
+        """What its layers are called in the layer tree, where nothing else is called so."""
+        return LayerNames.of(self.plan, self.summary)
 
     @property
     def output(self) -> Path:

@@ -14,6 +14,7 @@ from ..engine.events import Started
 from ..engine.job import CONFIDENCE_FILE, DIP_FILE, OUTPUT_FILE, VALID_FILE
 from .border_sink import BorderDescription, StagedBorders
 from .geopackage import LayerDescription
+from .layer_names import LayerNames
 from .plan import EnhancePlan
 from .provenance import (
     border_abstract,
@@ -91,7 +92,7 @@ class StagedOutputs:
         plan = self._plan
         limits = _limits_of(worker_report, len(plan.bands))
         description = LayerDescription(
-            plan.grid.part(plan.window), plan.result_name, uncertain_areas_abstract(plan.source_name)
+            plan.grid.part(plan.window), _title_of(plan), uncertain_areas_abstract(plan.source_name)
         )
         with _left_by_worker(folder / CONFIDENCE_FILE) as bounds, open_array(folder / VALID_FILE) as valid:
             self._uncertain_areas.write(description, bounds, valid, limits, on_fraction)
@@ -109,7 +110,7 @@ class StagedOutputs:
                 tr("The engine returned no borders that can be read; leave them out, and please report this.")
             ) from error
         size = None if size is None else (size[0] / plan.job.scale, size[1] / plan.job.scale)
-        description = BorderDescription(grid, plan.result_name, border_abstract(plan.source_name), size)
+        description = BorderDescription(grid, _title_of(plan), border_abstract(plan.source_name), size)
         self._borders.write(description, lines, on_fraction)
 
     def write_report(self, summary: dict[str, Any]) -> None:
@@ -144,6 +145,10 @@ class StagedOutputs:
                 places = tuple(place for each in stuck for place in each.places)
                 raise NotPutBack(places, tuple(file for each in stuck for file in each.left)) from error
             raise
+
+
+def _title_of(plan: EnhancePlan) -> str:
+    return LayerNames.of(plan, {}).result
 
 
 @contextmanager

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Optional, Union
 
 from ..engine.grid import Grid, Window
-from ..engine.job import Job, Method
+from ..engine.job import Job
 from .raster_source import BandInfo, Metadata, RasterUri
 from .source_files import SourceFile
 from .web_source import WebSource
-from .words import tr
 
 
 class CannotEnhance(ValueError):
@@ -23,11 +22,12 @@ class EngineMissing(CannotEnhance):
 
     Attributes:
         reason: what is wrong, without what to do about it.
+        remedy: how the engine is set up.
     """
 
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}.")
+        self.reason, self.remedy = reason, remedy
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,3 @@ class EnhancePlan:
     @property
     def _extras(self) -> tuple[Optional[Path], ...]:
         return self.dip_output, self.confidence, self.uncertain_areas, self.borders
-
-    @property
-    def result_name(self) -> str:
-        """What the result is called in the layer tree: with the method where it is not the usual one."""
-        return self.name_of_result(is_stopped=False)
-
-    def name_of_result(self, *, is_stopped: bool) -> str:
-        """Return what the result is called; one that was stopped early is not what its settings promise."""
-        method = "" if self.job.method is Method.CHAIN else self.job.method.value
-        how = ", ".join(filter(None, (f"×{self.job.scale}", method, tr("stopped") if is_stopped else "")))
-        return tr("{layer} (enhanced {how})").format(layer=self.source_name, how=how)

@@ -82,7 +82,7 @@ def prepare(request: EnhanceRequest, transform_context: QgsCoordinateTransformCo
     output = choose_output(request.output, raster.files)
     report = choose_report(request.report, output, raster.files)
     if missing is not None and request.method not in METHODS_WITHOUT_ENGINE:
-        raise EngineMissing(str(missing), missing.reason) from missing
+        raise EngineMissing(missing.reason, missing.remedy) from missing
     plan = EnhancePlan(
         source=raster.source,
         source_layer_id=layer.id(),

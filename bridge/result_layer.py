@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -18,9 +18,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtXml import QDomDocument, QDomElement
 
-from .doubts import anchor_stands_in
 from .plan import EnhancePlan
-from .words import tr
 
 # In a style, whatever ends like this and is a number stands for a band.
 _BAND_ATTRIBUTES = ("band", "grayBand", "redBand", "greenBand", "blueBand")
@@ -32,8 +30,8 @@ _CONFIDENCE_PROPERTY, _UNCERTAIN_PROPERTY = "headland/confidence_layer", "headla
 _STYLE_CATEGORIES = QgsMapLayer.StyleCategory.Symbology | QgsMapLayer.StyleCategory.Rendering
 
 
-def add_result(plan: EnhancePlan, output: Path, project: QgsProject) -> QgsRasterLayer:
-    """Add ``output`` to ``project`` and return its layer. On the main thread.
+def add_result(plan: EnhancePlan, output: Path, name: str, project: QgsProject) -> QgsRasterLayer:
+    """Add ``output`` to ``project`` under ``name`` and return its layer. On the main thread.
 
     It lies directly above the source layer and its earlier results, in whatever group that is, and looks like it. If
     the source layer is gone, it lies on top of everything in QGIS's default style. Where other layers go with it, it
@@ -41,28 +39,27 @@ def add_result(plan: EnhancePlan, output: Path, project: QgsProject) -> QgsRaste
     """
     found = project.mapLayer(plan.source_layer_id)
     source = found if isinstance(found, QgsRasterLayer) else None
-    layer = open_result(plan, output, source)
+    layer = open_result(plan, output, name, source)
     layer.setCustomProperty(_SOURCE_PROPERTY, plan.source_layer_id)
     project.addMapLayer(layer, False)
     root = project.layerTreeRoot()
     node = root.findLayer(source.id()) if source is not None else None
     group, place = (root, 0) if node is None else _place_above(node, plan.source_layer_id)
     if plan.has_extras:
-        group, place = group.insertGroup(place, plan.result_name), 0
+        group, place = group.insertGroup(place, name), 0
         group.setCustomProperty(_SOURCE_PROPERTY, plan.source_layer_id)
     group.insertLayer(place, layer)
     return layer
 
 
-def add_dip(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: dict[str, Any]) -> QgsRasterLayer:
+def add_dip(plan: EnhancePlan, file: Path, name: str, result: QgsRasterLayer) -> QgsRasterLayer:
     """Add Deep Image Prior's own picture below ``result``, which knows it from then on; return its layer.
 
     It is not shown: that is the strength slider's to do, and a layer that nobody can see takes time to draw.
     """
     project = QgsProject.instance()
     found = project.mapLayer(plan.source_layer_id)
-    layer = open_result(plan, file, found if isinstance(found, QgsRasterLayer) else None)
-    layer.setName(dip_name(plan, report))
+    layer = open_result(plan, file, name, found if isinstance(found, QgsRasterLayer) else None)
     layer.setCustomProperty(_SOURCE_PROPERTY, plan.source_layer_id)
     result.setCustomProperty(_DIP_PROPERTY, layer.id())
     project.addMapLayer(layer, False)
@@ -70,12 +67,6 @@ def add_dip(plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: dict[
     group = node.parent()
     group.insertLayer(group.children().index(node) + 1, layer).setItemVisibilityChecked(False)
     return layer
-
-
-def dip_name(plan: EnhancePlan, report: dict[str, Any]) -> str:
-    """Return what the layer of Deep Image Prior's own picture is called in the layer tree."""
-    name = tr("{} (×{}, anchor in place of DIP)") if anchor_stands_in(report) else tr("{} (×{}, DIP alone)")
-    return name.format(plan.source_name, plan.job.scale)
 
 
 def mark_as_result(layer: QgsMapLayer, source_layer_id: str) -> None:
@@ -102,6 +93,11 @@ def doubt_ids_of(layer: QgsMapLayer) -> tuple[str, ...]:
 def dip_id_of(layer: QgsMapLayer) -> str:
     """Return the id of the layer of Deep Image Prior's own picture that goes with a result, "" if there is none."""
     return str(layer.customProperty(_DIP_PROPERTY, ""))
+
+
+def ids_of_result(result: QgsMapLayer) -> set[str]:
+    """Return the ids of a result and of all that shows something of it."""
+    return {result.id(), *filter(None, (dip_id_of(result), *doubt_ids_of(result)))}
 
 
 def result_of(layer: Optional[QgsMapLayer], project: QgsProject) -> Optional[QgsRasterLayer]:
@@ -139,12 +135,12 @@ def _is_result_of(node: QgsLayerTreeNode, source_layer_id: str) -> bool:
     return layer is not None and source_id_of(layer) == source_layer_id
 
 
-def open_result(plan: EnhancePlan, output: Path, source: Optional[QgsRasterLayer]) -> QgsRasterLayer:
+def open_result(plan: EnhancePlan, output: Path, name: str, source: Optional[QgsRasterLayer]) -> QgsRasterLayer:
     """Return a layer of ``output``, styled like ``source`` if that is given, in no project yet."""
     options = QgsRasterLayer.LayerOptions()
     # The CRS is known; QGIS must not ask for it.
     options.skipCrsValidation = True
-    layer = QgsRasterLayer(str(output), plan.result_name, "gdal", options)
+    layer = QgsRasterLayer(str(output), name, "gdal", options)
     layer.setCrs(source.crs() if source is not None else QgsCoordinateReferenceSystem.fromWkt(plan.grid.crs_wkt))
     if source is not None:
         copy_style(source, layer, tuple(band.number for band in plan.bands))

@@ -22,7 +22,6 @@ from .plan import EnhancePlan
 from .provenance import describe_uncertain_areas
 from .result_layer import mark_as_result, tie_uncertain_areas
 from .uncertain_sink import LAYER_NAME
-from .words import tr
 
 # In millimetres on the screen, at every scale of the map; a dark rim for what is as bright as the line.
 _ANGLE_DEG, _DISTANCE = 45.0, 1.8
@@ -32,14 +31,14 @@ _OUTLINE_WIDTH = 0.2
 
 
 def add_uncertain_areas(
-    plan: EnhancePlan, file: Path, result: QgsRasterLayer, report: dict[str, Any]
+    plan: EnhancePlan, file: Path, name: str, result: QgsRasterLayer, report: dict[str, Any]
 ) -> QgsVectorLayer:
     """Add ``file`` to the project, on top of what goes with its result, and return its layer. On the main thread."""
     project = QgsProject.instance()
     options = QgsVectorLayer.LayerOptions()
     # The CRS is known; QGIS must not ask for it.
     options.skipCrsValidation = True
-    layer = QgsVectorLayer(uncertain_areas_uri(file), uncertain_areas_name(plan), "ogr", options)
+    layer = QgsVectorLayer(uncertain_areas_uri(file), name, "ogr", options)
     layer.setCrs(result.crs())
     finish_uncertain_areas(layer, report)
     mark_as_result(layer, plan.source_layer_id)
@@ -52,11 +51,6 @@ def add_uncertain_areas(
 def uncertain_areas_uri(file: Path) -> str:
     """Return how QGIS opens the layer of ``file``."""
     return f"{file}|layername={LAYER_NAME}"
-
-
-def uncertain_areas_name(plan: EnhancePlan) -> str:
-    """Return what the layer is called in the layer tree."""
-    return tr("{} (uncertain)").format(plan.source_name)
 
 
 def finish_uncertain_areas(layer: QgsVectorLayer, report: dict[str, Any]) -> None:

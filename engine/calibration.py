@@ -1,8 +1,9 @@
 """How fast this machine is: a moment's measurement, kept, and corrected by every finished run.
 
-The measurement is a Fourier transform: numpy's own C code, alike in every numpy. A matrix product would say which
-library numpy was linked with (QGIS's and the engine's differ twentyfold on one and the same machine) and not how fast
-the machine is. It says enough for a first estimate; from then on, what the runs really took counts more.
+The measurement is a Fourier transform: numpy's own C code. A matrix product would say which library numpy was linked
+with (QGIS's and the engine's differ twentyfold on one and the same machine) and not how fast the machine is. Where QGIS
+itself computes, it is a step of the anchor instead: that waits for memory, of whose speed the transform says nothing.
+Both say enough for a first estimate; from then on, what the runs really took counts more.
 
 What is known lies in ``estimates.json`` in Headland's cache folder, by machine, for a home folder may be shared. If it
 cannot be read it is measured anew, and if it cannot be written nothing is kept: an estimate is never in the way.
@@ -27,6 +28,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .environment import cache_folder
+from .in_numpy.anchor import TotalVariationStep
 from .job import Device, Job, Preset
 
 SCHEMA_VERSION = 1
@@ -35,6 +37,10 @@ FILE_NAME = "estimates.json"
 # What the transform takes on the machine that engine/estimate.py's constants were measured on.
 REFERENCE_S = 1.2e-3
 _REPETITIONS = 12
+# What a step of the anchor takes there, with arrays as much larger than the processor's caches as a tile's are.
+NUMPY_REFERENCE_S = 12.0e-3
+_NUMPY_SHAPE = (3, 640, 640)
+_NUMPY_REPETITIONS = 5
 # Beyond these a measurement is a mishap.
 SLOWEST, FASTEST = 0.1, 10.0
 # torch and onnxruntime from a warm disk, on that machine.
@@ -70,6 +76,7 @@ class Machine:
         cores: of the processor.
         start_s: how long the worker takes until it has its libraries.
         automatic_device: where a worker computed last that was free to choose; None if none has.
+        numpy_speed: where QGIS itself computes.
         ratios: by :func:`job_kind`, how many times as long as estimated the worker's part took.
         downloads: by server, the seconds that a million pixels took.
     """
@@ -80,6 +87,7 @@ class Machine:
     automatic_device: Optional[str] = None
     ratios: Mapping[str, float] = field(default_factory=dict)
     downloads: Mapping[str, float] = field(default_factory=dict)
+    numpy_speed: float = 1.0
 
     def device_for(self, wish: Device) -> str:
         """Return the device that the worker will choose, as far as can be told from here."""
@@ -161,11 +169,11 @@ def job_kind(job: Job, device: str) -> str:
 
 
 def this_machine() -> Machine:
-    """Return what is known of this machine; what is not known yet is measured, in some hundredths of a second."""
+    """Return what is known of this machine; what is not known yet is measured, in some tenths of a second."""
     known = _read().get(_name())
     if known is not None:
         return known
-    machine = Machine(speed=_measured_speed(), cores=os.cpu_count() or 1)
+    machine = Machine(speed=_measured_speed(), cores=os.cpu_count() or 1, numpy_speed=_measured_numpy_speed())
     _keep(machine)
     return machine
 
@@ -198,6 +206,19 @@ def _measured_speed() -> float:
     return min(max(REFERENCE_S / best_s, SLOWEST), FASTEST)
 
 
+@lru_cache(maxsize=1)
+def _measured_numpy_speed() -> float:
+    """Return likewise the speed of the work that QGIS itself does."""
+    image = np.ones(_NUMPY_SHAPE, dtype=np.float32)
+    step = TotalVariationStep(image.shape)
+    best_s = math.inf
+    for _ in range(_NUMPY_REPETITIONS):
+        began = time.perf_counter()
+        step(image, 0.1, steps=1)
+        best_s = min(best_s, time.perf_counter() - began)
+    return min(max(NUMPY_REFERENCE_S / best_s, SLOWEST), FASTEST)
+
+
 def _name() -> str:
     return f"{platform.system()}, {platform.machine()}, {platform.node()}, {os.cpu_count()} cores"
 
@@ -227,13 +248,15 @@ def _machine(entry: Any) -> Optional[Machine]:
             start_s=float(entry["start_s"]),
             automatic_device=entry["automatic_device"],
             ratios={str(kind): float(ratio) for kind, ratio in entry["ratios"].items()},
-            # Files that were written before downloads were learned do not have it.
+            # Files of before do not have these.
             downloads={str(server): float(rate) for server, rate in entry.get("downloads", {}).items()},
+            numpy_speed=float(entry["numpy_speed"]) if "numpy_speed" in entry else _measured_numpy_speed(),
         )
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         return None
     is_whole = (
         SLOWEST <= machine.speed <= FASTEST
+        and SLOWEST <= machine.numpy_speed <= FASTEST
         and machine.cores >= 1
         and 0.0 <= machine.start_s <= LONGEST_START_S
         and machine.automatic_device in (None, *DEVICES)

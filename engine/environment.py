@@ -41,11 +41,13 @@ class EnvironmentMissing(EnvironmentProblem):
 
     Attributes:
         reason: what is wrong, without what to do about it: the dock has a button for that.
+        remedy: what to do about it.
     """
 
     def __init__(self, reason: str, folder: Path) -> None:
-        super().__init__(f"{reason}; {_how_to_build(folder)}.")
-        self.reason = reason
+        remedy = _how_to_build(folder)
+        super().__init__(f"{reason}; {remedy}.")
+        self.reason, self.remedy = reason, remedy
 
 
 def location() -> Path:

@@ -14,6 +14,7 @@ from .bands import TRIPLE, band_groups
 from .calibration import NUMPY, Machine, job_kind
 from .job import METHODS_WITHOUT_ENGINE, Job, Method, Preset
 from .model_file import CardError, fitting_card, model_file
+from .preview import preview_size_px
 from .sensors import is_known
 from .tiling import LARGEST_CORE_PX, MARGIN_PX, margin_for, plan_tiles
 
@@ -55,6 +56,10 @@ _NUMPY_ANCHOR = {2: 2.7e-6, 4: 9.0e-6}
 _NUMPY_BICUBIC = {2: 0.1e-6, 4: 0.2e-6}
 _NUMPY_COMPARED = {2: 0.55e-6, 4: 0.9e-6}
 _NUMPY_JOB_S = 0.1
+# The preview, a pixel of it: the first picture of all. QGIS gives every later one its colours in the thread that
+# computes, which adds so much to all the rest. Processing has none, but too much is said rather than too little.
+_NUMPY_SKETCH = 0.8e-6
+_NUMPY_PREVIEWS = 0.35
 # Of a low-res pixel of a band: how far off it may be, by docs/confidence.md a sixth of the chain's.
 _CONFIDENCE = {2: 2.2e-6, 4: 6.0e-6}
 
@@ -129,11 +134,13 @@ def _estimate_in_qgis(job: Job, rows_px: int, columns_px: int, machine: Machine)
     method = _NUMPY_ANCHOR[scale] if job.method is Method.ANCHOR else _NUMPY_BICUBIC[scale]
     work_s = tiles.total_px * bands * (method + _NUMPY_COMPARED[scale] + _BLEND[scale])
     work_s += rows_px * columns_px * bands * _MEASURE + _NUMPY_JOB_S
+    shown_rows_px, shown_columns_px = preview_size_px(rows_px * scale, columns_px * scale)
+    work_s = work_s * (1.0 + _NUMPY_PREVIEWS) + shown_rows_px * shown_columns_px * _NUMPY_SKETCH
     in_memory = max(group.stop - group.start for group in band_groups(bands))
     return Estimate(
         start_s=0.0,
-        work_s=work_s / machine.speed,
-        read_and_write_s=_read_and_write_s(job, rows_px, columns_px) / machine.speed,
+        work_s=work_s / machine.numpy_speed,
+        read_and_write_s=_read_and_write_s(job, rows_px, columns_px) / machine.numpy_speed,
         ratio=machine.ratio(job_kind(job, NUMPY)),
         memory_bytes=int(_NUMPY_BYTES + tiles.largest_px * in_memory * _NUMPY_BYTES_A_BAND[scale]),
         device=NUMPY,

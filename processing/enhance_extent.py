@@ -36,12 +36,13 @@ from qgis.PyQt.QtGui import QIcon
 from ..bridge.doubts import doubts_in_words
 from ..bridge.enhance import EnhanceCancelled, EnhanceFailed, EnhanceResult, enhance, unexpected
 from ..bridge.estimating import estimate_plan, in_words
-from ..bridge.prepare import CannotEnhance, EnhancePlan, checked_layer, prepare
+from ..bridge.prepare import CannotEnhance, EnhancePlan, checked_layer
 from ..bridge.qgis_errors import qgis_failures_in_words
 from ..bridge.request import EnhanceRequest
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SCALE_FACTORS, SMALLEST_MTF, Device, Method, Preset, Sensor
 from .help import LABELS, SHORT_HELP
 from .loading import prepare_loading
+from .planning import plan_for
 from .teller import Teller
 from .typed_values import as_flag, check_model, check_seed, is_four_numbers, with_choice_as_text
 
@@ -201,7 +202,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
                 return False, message
             # Asked for in the real context, the output would wait there to be loaded.
             request = self._request(parameters, context, QgsProcessingContext())
-            prepare(request, context.transformContext())
+            plan_for(request, context.transformContext())
         except CannotEnhance as error:
             return False, str(error)
         except Exception as error:  # noqa: BLE001, QGIS expects an answer, not an exception
@@ -218,7 +219,7 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
         parameters = with_choice_as_text(SCALE, parameters)
         try:
             request = self._request(parameters, context, context)
-            self._plan = prepare(request, context.transformContext())
+            self._plan = plan_for(request, context.transformContext())
         except CannotEnhance as error:
             raise QgsProcessingException(str(error)) from error
         for caution in self._plan.cautions:

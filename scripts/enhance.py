@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         print(problem, file=sys.stderr)
         return 1
     print(summary(facts, seconds))
-    print("\n".join(f"  {path}" for path in (output, picture, report)))
+    print("\n".join(f"  {path}" for path in (output, picture, report, *extras(facts))))
     return 0
 
 
@@ -146,6 +146,13 @@ def summary(facts: dict[str, Any], seconds: float) -> str:
             f"  {consistency_in_words(facts['consistency'], [band['name'] for band in facts['bands']])}",
         )
     )
+
+
+def extras(facts: dict[str, Any]) -> list[str]:
+    """Return the files that were wished for beside the result, as the report names them."""
+    named = [facts.get(f"{name}_output") for name in ("dip", "confidence", "uncertain_areas")]
+    named.append(facts.get("borders", {}).get("file"))
+    return [file for file in named if file is not None]
 
 
 def consistency_in_words(figures: dict[str, Any], names: list[str]) -> str:

@@ -7,12 +7,12 @@ from typing import Optional
 from qgis.core import QgsProject, QgsRasterLayer
 from qgis.gui import QgsMapCanvas, QgsMapTool
 from qgis.PyQt.QtCore import Qt
-from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from ..bridge.result_layer import source_id_of
 from ..bridge.words import tr
 from .compare_tool import CompareTool
-from .strength import has_dip, show_strength, shown_strength
+from .strength import has_dip, show_strength, shown_strength, tick_others
 
 FULL = 100
 
@@ -36,7 +36,7 @@ class CompareBox(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, FULL)
         self.slider.setPageStep(10)
-        # Marks for source, DIP's picture and result.
+        # Marks for source, DIP's picture and result; the middle one says what nobody could guess.
         self.slider.setTickInterval(FULL // 2)
         self.slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.slider.setAccessibleName(tr("Strength"))
@@ -47,13 +47,17 @@ class CompareBox(QWidget):
         self.strength_label = QLabel()
         # Room for the longest text, so that the slider keeps its length.
         self.strength_label.setMinimumWidth(self.fontMetrics().horizontalAdvance("100 %"))
-        row = QHBoxLayout()
-        for widget in (label, self.slider, self.strength_label):
-            row.addWidget(widget)
+        self.middle_label = QLabel(tr("DIP alone"))
+        self.middle_label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        rows = QGridLayout()
+        for column, widget in enumerate((label, self.slider, self.strength_label)):
+            rows.addWidget(widget, 0, column)
+        rows.addWidget(self.middle_label, 1, 1)
+        rows.setVerticalSpacing(0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.swipe_button)
-        layout.addLayout(row)
+        layout.addLayout(rows)
         self.swipe_button.toggled.connect(self._on_toggled)
         self.slider.valueChanged.connect(self._on_strength_changed)
         self._canvas.mapToolSet.connect(self._on_tool_set)
@@ -71,9 +75,11 @@ class CompareBox(QWidget):
         return self._tool
 
     def show_for(self, layer: Optional[QgsRasterLayer]) -> None:
-        """Compare ``layer`` from now on; None for nothing."""
-        self.swipe_button.setChecked(False)
+        """Compare ``layer`` from now on, on the map as well if that is going on; None for nothing."""
+        if layer is None:
+            self.swipe_button.setChecked(False)
         self._layer_id = "" if layer is None else layer.id()
+        self._tool.go_on_with(self._layer_id)
         self._source_id = "" if layer is None else source_id_of(layer)
         self.setEnabled(layer is not None)
         self.slider.blockSignals(True)
@@ -82,6 +88,7 @@ class CompareBox(QWidget):
         self.slider.setTickPosition(
             QSlider.TickPosition.TicksBelow if is_mixed_of_three else QSlider.TickPosition.NoTicks
         )
+        self.middle_label.setVisible(is_mixed_of_three)
         self.slider.setToolTip(
             tr("From the source (left) over DIP alone (middle) to DIP and Decrappify (right); the files stay")
             if is_mixed_of_three
@@ -121,6 +128,10 @@ class CompareBox(QWidget):
 
     def _on_layers_removed(self, layer_ids: list[str]) -> None:
         if {self._layer_id, self._source_id} & set(layer_ids):
+            layer = QgsProject.instance().mapLayer(self._layer_id)
+            if layer is not None:
+                # Nothing shines through any more.
+                tick_others(layer)
             self.show_for(None)
 
     def _say_strength(self) -> None:

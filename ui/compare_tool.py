@@ -30,6 +30,12 @@ class CompareTool(QgsMapTool):
         self.canvas().setMapTool(self)
         self.canvas().setFocus()
 
+    def go_on_with(self, layer_id: str) -> None:
+        """Compare another layer from now on, if the tool is the map's."""
+        self._layer_id = layer_id
+        if self.item is not None:
+            self.item.compare(layer_id)
+
     def activate(self) -> None:
         """Put the handle on the map."""
         super().activate()

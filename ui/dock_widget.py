@@ -300,11 +300,13 @@ class EnhanceDock(QgsDockWidget):
     def _check(self) -> None:
         """Say what a click would give, or what stands in its way."""
         self._follow_engine()
+        needs_engine = False
         try:
             plan = prepare(self.request(), QgsProject.instance().transformContext())
-        except EngineMissing as problem:
+        except EngineMissing:
+            needs_engine = True
             sentence = tr("{}; set it up below, or choose “Anchor” or “Bicubic”, which work without it.")
-            self._show_problem(sentence.format(problem.reason))
+            self._show_problem(sentence.format(self.engine_offer.problem))
         except CannotEnhance as problem:
             self._show_problem(str(problem))
         else:
@@ -312,6 +314,7 @@ class EnhanceDock(QgsDockWidget):
             self.notice.say(" ".join(plan.cautions))
             self.size_label.setText(size_in_words(plan))
             self.estimate_label.setText(in_words(estimate_plan(plan)))
+        self.engine_offer.leave_words(to_others=needs_engine)
 
     def _start(self) -> None:
         request = self.request()

@@ -20,6 +20,7 @@ class EngineOffer(QWidget):
         super().__init__(parent)
         self.label = WrappingLabel()
         self.button = SetUpButton(icon)
+        self._is_said_elsewhere = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.label)
@@ -35,13 +36,25 @@ class EngineOffer(QWidget):
     def refresh(self) -> None:
         """Be there if the engine is missing or there are newer packages for it, and only then."""
         self.button.refresh()
-        # To whom it was never set up, where it would be is of no use.
-        problem = self.button.problem if location().exists() else tr("Headland’s engine is not set up")
         self.label.setText(
             tr(
                 "{problem}. “Anchor” and “Bicubic” work without it. Recommended: the engine, downloaded once, brings "
                 "the methods that draw field borders sharper."
-            ).format(problem=problem)
+            ).format(problem=self.problem)
         )
-        self.label.setVisible(not self.has_engine)
+        self._show_what_is_needed()
         self.setVisible(not self.button.isHidden())
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the engine, without what to do about it."""
+        # To whom it was never set up, where it would be is of no use.
+        return self.button.problem if location().exists() else tr("Headland’s engine is not set up")
+
+    def leave_words(self, *, to_others: bool) -> None:
+        """Show the button alone while something else in the dock says what is wrong; one sentence on it is enough."""
+        self._is_said_elsewhere = to_others
+        self._show_what_is_needed()
+
+    def _show_what_is_needed(self) -> None:
+        self.label.setVisible(not self.has_engine and not self._is_said_elsewhere)

@@ -31,6 +31,7 @@ class LivePreview(QObject):
 
     def __init__(self, controller: EnhanceController, canvas: QgsMapCanvas, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
+        self._controller = controller
         self._canvas = canvas
         self._item: Optional[PreviewItem] = None
         self._source_id = ""
@@ -80,8 +81,9 @@ class LivePreview(QObject):
         self.remove()
         self._source_id = plan.source_layer_id
         if not refusal and plan.job.preview_bands:
+            caption = tr("Quick look") if self._controller.is_looking else tr("Preview")
             try:
-                self._item = PreviewItem(self._canvas, _extent_of(plan))
+                self._item = PreviewItem(self._canvas, _extent_of(plan), caption)
             except CannotLieOnMap:
                 refusal = tr("No preview: the extent cannot be drawn in the project’s CRS.")
             else:

@@ -9,10 +9,13 @@ from qgis.gui import QgsMapCanvas, QgsMapCanvasItem
 from qgis.PyQt.QtCore import QPointF, QRectF, Qt
 from qgis.PyQt.QtGui import QImage, QPainter, QPalette, QPen, QPolygonF, QTransform
 
+from .map_label import label_box, paint_label
+
 # Above the map, below rubber bands, vertex markers and what other plugins put there.
 Z_VALUE = -5.0
 # A picture that is no layer has a frame, so that nobody takes it for one.
 FRAME_PX = 2
+CAPTION_MARGIN_PX = 4.0
 # An extent whose edges bend farther than this part of its size in the map's CRS is no quadrangle there.
 MOST_BENT = 0.02
 
@@ -46,17 +49,21 @@ def corners_on_map(extent: QgsReferencedRectangle, canvas: QgsMapCanvas) -> tupl
 class PreviewItem(QgsMapCanvasItem):
     """Draws an image at an extent. ``remove`` takes it off the map for good.
 
+    Args:
+        caption: what it is, in a word or two.
+
     Raises:
         CannotLieOnMap: if the extent has no place in the map's CRS.
     """
 
-    def __init__(self, canvas: QgsMapCanvas, extent: QgsReferencedRectangle) -> None:
+    def __init__(self, canvas: QgsMapCanvas, extent: QgsReferencedRectangle, caption: str) -> None:
         corners = corners_on_map(extent, canvas)
         super().__init__(canvas)
         self._canvas = canvas
         self._extent = extent
         self._corners: tuple[QgsPointXY, ...] = corners
         self._quad = QPolygonF()
+        self.caption = caption
         self.image: Optional[QImage] = None
         self.setZValue(Z_VALUE)
         self.updatePosition()
@@ -109,6 +116,19 @@ class PreviewItem(QgsMapCanvasItem):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(self._canvas.palette().color(QPalette.ColorRole.Highlight), FRAME_PX))
         painter.drawPolygon(self._quad)
+        self._paint_caption(painter)
+
+    def _paint_caption(self, painter: QPainter) -> None:
+        """Say what it is in its upper left corner, as far as that can be seen, if there is room."""
+        seen = self._quad.boundingRect().intersected(QRectF(self._canvas.viewport().rect()).translated(-self.pos()))
+        margin = CAPTION_MARGIN_PX
+        room = seen.adjusted(margin, margin, -margin, -margin)
+        box = label_box(painter, self.caption)
+        corner = self._quad[0]
+        box.moveLeft(min(max(corner.x(), room.left()), room.right() - box.width()))
+        box.moveTop(min(max(corner.y(), room.top()), room.bottom() - box.height()))
+        if room.contains(box):
+            paint_label(painter, self.caption, box)
 
     def _is_shrunk(self) -> bool:
         return self.image is not None and self._quad.boundingRect().width() < self.image.width()

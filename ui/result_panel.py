@@ -67,7 +67,7 @@ class ResultPanel(FoldingBox):
             self._results[layer_id] = result
             self._show(layer.name(), layer)
         else:
-            self._show(result.plan.result_name, None)
+            self._show(result.names.result, None)
         self.label.setText(result_in_words(result.summary))
         self.label.setToolTip(figures_in_words(result.summary))
         self._offer_report(lambda: json.dumps(result.summary, indent=2, ensure_ascii=False, default=str))

@@ -1,16 +1,18 @@
-"""What the map would be without any result, on one side of a handle."""
+"""What the map would be without any result on one side of a handle, and with the compared one alone on the other."""
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
-from qgis.core import QgsMapRendererParallelJob
+from qgis.core import QgsProject
 from qgis.gui import QgsMapCanvas, QgsMapCanvasItem
-from qgis.PyQt.QtCore import QPointF, QRectF, Qt, QTimer
-from qgis.PyQt.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen
+from qgis.PyQt.QtCore import QPointF, QRectF, QTimer
+from qgis.PyQt.QtGui import QColor, QPainter, QPen
 
-from ..bridge.result_layer import source_id_of
+from ..bridge.result_layer import ids_of_result, source_id_of
 from ..bridge.words import tr
+from .map_label import label_box, paint_label
+from .map_picture import MapPicture
 
 # Above the map and a preview, below rubber bands.
 Z_VALUE = -4.0
@@ -21,42 +23,52 @@ LABEL_MARGIN_PX = 8.0
 
 
 class SwipeItem(QgsMapCanvasItem):
-    """Draws the map without one layer, and without all other results of Headland, to the left of a handle.
+    """Draws the map without one result of Headland, and without all others, to the left of a handle.
+
+    To its right is the map as it is, but for those others: above the one that is compared they would hide it.
 
     Attributes:
         share: where the handle is: 0 at the left edge of the map, 1 at the right one.
         is_source_everywhere: whether the handle counts as if it were at the right edge.
-        has_picture: whether the map without them has been drawn for what the map shows now.
+        has_picture: whether both sides have been drawn for what the map shows now.
     """
 
-    def __init__(self, canvas: QgsMapCanvas, hidden_layer_id: str) -> None:
+    def __init__(self, canvas: QgsMapCanvas, layer_id: str) -> None:
         super().__init__(canvas)
         self._canvas = canvas
-        self._hidden_layer_id = hidden_layer_id
-        self._image: Optional[QImage] = None
-        self._job: Optional[QgsMapRendererParallelJob] = None
+        self._layer_id = layer_id
+        self._has_others = False
+        self._source_side, self._result_side = (MapPicture(canvas, self.update) for _side in range(2))
         self.share = 0.5
         self.is_source_everywhere = False
         self.setZValue(Z_VALUE)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(DRAW_DELAY_MS)
-        self._timer.timeout.connect(self._draw_map)
+        self._timer.timeout.connect(self._draw_maps)
         canvas.extentsChanged.connect(self._forget)
         canvas.rotationChanged.connect(self._forget)
         canvas.destinationCrsChanged.connect(self._forget)
         canvas.layersChanged.connect(self._timer.start)
+        canvas.mapCanvasRefreshed.connect(self._on_map_drawn)
         self._timer.start()
 
     @property
     def has_picture(self) -> bool:
         """Whether both sides can be seen."""
-        return self._image is not None
+        return self._source_side.image is not None and (self._result_side.image is not None or not self._has_others)
 
     @property
     def handle_x(self) -> float:
         """Where the handle is, in pixels from the left edge of the map."""
         return self.share * self._canvas.width()
+
+    def compare(self, layer_id: str) -> None:
+        """Go on with another result; the handle stays where it is."""
+        self._layer_id = layer_id
+        self._result_side.forget()
+        self._timer.start()
+        self.update()
 
     def move_to(self, x: float) -> None:
         """Bring the handle to ``x`` pixels from the left edge."""
@@ -74,7 +86,9 @@ class SwipeItem(QgsMapCanvasItem):
         for signal in (self._canvas.extentsChanged, self._canvas.rotationChanged, self._canvas.destinationCrsChanged):
             signal.disconnect(self._forget)
         self._canvas.layersChanged.disconnect(self._timer.start)
-        self._stop_drawing()
+        self._canvas.mapCanvasRefreshed.disconnect(self._on_map_drawn)
+        for side in (self._source_side, self._result_side):
+            side.stop()
         scene = self.scene()
         if scene is not None:
             scene.removeItem(self)
@@ -89,14 +103,19 @@ class SwipeItem(QgsMapCanvasItem):
         return QRectF(0, 0, self._canvas.width(), self._canvas.height())
 
     def paint(self, painter: QPainter, *_options: Any) -> None:
-        """Draw the map without the layer, and the handle."""
+        """Draw what has been drawn of both sides, and the handle."""
         whole = self.boundingRect()
-        if self._image is not None:
-            painter.save()
-            width = whole.width() if self.is_source_everywhere else self.handle_x
-            painter.setClipRect(QRectF(0, 0, width, whole.height()))
-            painter.drawImage(whole, self._image)
-            painter.restore()
+        border = whole.width() if self.is_source_everywhere else self.handle_x
+        sides = (
+            (self._source_side, QRectF(0, 0, border, whole.height())),
+            (self._result_side, QRectF(border, 0, whole.width() - border, whole.height())),
+        )
+        for side, place in sides:
+            if side.image is not None:
+                painter.save()
+                painter.setClipRect(place)
+                painter.drawImage(whole, side.image)
+                painter.restore()
         if not self.is_source_everywhere:
             self._paint_handle(painter, whole)
 
@@ -114,55 +133,35 @@ class SwipeItem(QgsMapCanvasItem):
             tip = middle + QPointF(side * 7, 0)
             painter.drawLine(tip, tip + QPointF(-side * 4, -4))
             painter.drawLine(tip, tip + QPointF(-side * 4, 4))
-        self._paint_label(painter, tr("Source"), right=x - LABEL_MARGIN_PX)
-        self._paint_label(painter, tr("Enhanced"), left=x + LABEL_MARGIN_PX)
-
-    def _paint_label(
-        self, painter: QPainter, text: str, left: Optional[float] = None, right: Optional[float] = None
-    ) -> None:
-        metrics = QFontMetricsF(painter.font())
-        box = metrics.boundingRect(text).adjusted(-5, -3, 5, 3)
-        box.moveTop(LABEL_MARGIN_PX)
-        if left is not None:
-            box.moveLeft(left)
-        elif right is not None:
-            box.moveRight(right)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(0, 0, 0, 150))
-        painter.drawRoundedRect(box, 3, 3)
-        painter.setPen(QColor("white"))
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+        source, enhanced = tr("Source"), tr("Enhanced")
+        box = label_box(painter, source)
+        box.moveTopRight(QPointF(x - LABEL_MARGIN_PX, LABEL_MARGIN_PX))
+        paint_label(painter, source, box)
+        box = label_box(painter, enhanced)
+        box.moveTopLeft(QPointF(x + LABEL_MARGIN_PX, LABEL_MARGIN_PX))
+        paint_label(painter, enhanced, box)
 
     def _forget(self) -> None:
-        self._image = None
+        for side in (self._source_side, self._result_side):
+            side.forget()
         self.update()
         self._timer.start()
 
-    def _draw_map(self) -> None:
-        """Draw the map without the layer, in other threads."""
-        self._stop_drawing()
-        settings = self._canvas.mapSettings()
-        # Another result of the same ground is no source either.
-        is_hidden = [layer.id() == self._hidden_layer_id or bool(source_id_of(layer)) for layer in settings.layers()]
-        settings.setLayers([layer for layer, hidden in zip(settings.layers(), is_hidden) if not hidden])
-        job = QgsMapRendererParallelJob(settings)
-        # Whoever drops a job that is at work waits for it, and in its own signal nobody may delete it: the canvas keeps
-        # it, finished or cancelled, until it is over.
-        job.setParent(self._canvas)
-        job.finished.connect(self._on_drawn)
-        job.finished.connect(job.deleteLater)
-        self._job = job
-        job.start()
+    def _on_map_drawn(self) -> None:
+        # A change of the compared result's look, its strength say, is not told otherwise.
+        if self._has_others:
+            self._timer.start()
 
-    def _on_drawn(self) -> None:
-        if self._job is None:
-            return
-        self._image = self._job.renderedImage()
-        self._job = None
-        self.update()
-
-    def _stop_drawing(self) -> None:
-        job, self._job = self._job, None
-        if job is not None:
-            job.finished.disconnect(self._on_drawn)
-            job.cancelWithoutBlocking()
+    def _draw_maps(self) -> None:
+        """Draw the map without any result, and, where there is another one, without that."""
+        layers = self._canvas.mapSettings().layers()
+        results = [layer for layer in layers if layer.id() == self._layer_id or source_id_of(layer)]
+        compared = QgsProject.instance().mapLayer(self._layer_id)
+        own_ids = {self._layer_id} if compared is None else ids_of_result(compared)
+        others = [layer for layer in results if layer.id() not in own_ids]
+        self._source_side.draw([layer for layer in layers if layer not in results])
+        self._has_others = bool(others)
+        if others:
+            self._result_side.draw([layer for layer in layers if layer not in others])
+        else:
+            self._result_side.forget()

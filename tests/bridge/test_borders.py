@@ -169,7 +169,10 @@ def test_they_lie_above_their_result_in_a_group_with_it_above_the_source(
 ) -> None:
     source = make_layer()
     on_the_map(project, source, qtbot)
-    grouped = ["Fields 2024 (enhanced ×4)", ["Fields 2024 field borders (traced)", "Fields 2024 (enhanced ×4)"]]
+    grouped = [
+        "Fields 2024 (enhanced ×4, DIP + Decrappify)",
+        ["Fields 2024 (traced field borders ×4, DIP + Decrappify)", "Fields 2024 (enhanced ×4, DIP + Decrappify)"],
+    ]
     assert names(project.layerTreeRoot()) == [grouped, "Fields 2024"]
     # A later result, with or without, lies above.
     controller = EnhanceController()

@@ -64,7 +64,6 @@ def test_a_plan_holds_plain_values_only(make_layer: MakeLayer, folder: Path) -> 
     assert plan.job.band_names == ("B03", "B08")
     assert plan.job.pixel_size_m == pytest.approx((10.0, 10.0), rel=1e-3)
     assert (plan.output, plan.report) == (folder / "out.tif", folder / "out.report.json")
-    assert plan.result_name == "Fields 2024 (enhanced ×4)"
     with pytest.raises(dataclasses.FrozenInstanceError):
         plan.output = folder  # type: ignore[misc]
 

@@ -22,6 +22,7 @@ from qgis.PyQt.QtGui import QPainter
 from qgis.PyQt.QtXml import QDomDocument
 
 from headland.bridge.enhance import enhance
+from headland.bridge.layer_names import LayerNames
 from headland.bridge.prepare import EnhancePlan, prepare
 from headland.bridge.request import EnhanceRequest
 from headland.bridge.result_layer import add_result
@@ -50,7 +51,7 @@ def enhanced(plan_of: Callable[..., EnhancePlan], project: QgsProject) -> Enhanc
 
     def enhanced(layer: QgsRasterLayer, **wishes: Any) -> QgsRasterLayer:
         plan = plan_of(layer, **wishes)
-        return add_result(plan, plan.output, project)
+        return add_result(plan, plan.output, LayerNames.of(plan, {}).result, project)
 
     return enhanced
 
@@ -93,7 +94,7 @@ def test_it_lies_directly_above_its_source_in_the_same_group(
         project.addMapLayer(layer, False)
         group.addLayer(layer)
     result = enhanced(project.mapLayersByName("Fields")[0])
-    assert names_from_the_top(group) == ["above", "Fields (enhanced ×2)", "Fields", "below"]
+    assert names_from_the_top(group) == ["above", "Fields (enhanced ×2, DIP + Decrappify)", "Fields", "below"]
     assert names_from_the_top(project.layerTreeRoot()) == ["2024"]
     assert len(project.mapLayers()) == 4
     node = project.layerTreeRoot().findLayer(result.id())
@@ -113,7 +114,7 @@ def test_a_later_result_of_the_same_source_lies_above_the_earlier_one(
     first = enhanced(source)
     first.setName("first")
     enhanced(source)
-    assert names_from_the_top(root) == ["above", "Fields (enhanced ×2)", "first", "Fields"]
+    assert names_from_the_top(root) == ["above", "Fields (enhanced ×2, DIP + Decrappify)", "first", "Fields"]
 
 
 def test_size_extent_crs_type_and_nodata_are_right(
@@ -138,7 +139,7 @@ def test_a_colour_style_is_copied(make_layer: MakeLayer, enhanced: Enhanced, pro
     assert (renderer.redBand(), renderer.greenBand(), renderer.blueBand()) == (3, 2, 1)
     assert renderer.blueContrastEnhancement().maximumValue() == 7000
     assert renderer.opacity() == pytest.approx(0.7)
-    result = project.mapLayersByName("Fields 2024 (enhanced ×2)")[0]
+    result = project.mapLayersByName("Fields 2024 (enhanced ×2, DIP + Decrappify)")[0]
     assert result.blendMode() == QPainter.CompositionMode.CompositionMode_Multiply
     assert result.hueSaturationFilter().saturation() == 20
     assert style(source) == before, "the source layer is untouched"
@@ -196,8 +197,8 @@ def test_without_its_source_it_lies_on_top_in_the_default_style(
     crs = source.crs()
     plan = plan_of(source)
     project.removeMapLayer(source.id())
-    result = add_result(plan, plan.output, project)
-    assert names_from_the_top(project.layerTreeRoot()) == ["gone (enhanced ×2)", "other"]
+    result = add_result(plan, plan.output, LayerNames.of(plan, {}).result, project)
+    assert names_from_the_top(project.layerTreeRoot()) == ["gone (enhanced ×2, DIP + Decrappify)", "other"]
     renderer = result.renderer()
     assert (renderer.redBand(), renderer.greenBand(), renderer.blueBand()) == (1, 2, 3)
     assert result.crs().toProj() == crs.toProj()
@@ -209,7 +210,7 @@ def test_a_source_outside_the_layer_tree_does_not_matter(
     source = make_layer()
     project.addMapLayer(source, False)
     enhanced(source)
-    assert names_from_the_top(project.layerTreeRoot()) == ["Fields 2024 (enhanced ×2)"]
+    assert names_from_the_top(project.layerTreeRoot()) == ["Fields 2024 (enhanced ×2, DIP + Decrappify)"]
 
 
 def test_the_layers_file_is_the_output(make_layer: MakeLayer, enhanced: Enhanced, folder: Path) -> None:

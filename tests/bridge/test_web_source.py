@@ -25,6 +25,7 @@ from qgis.core import (
 from headland.bridge import prepare as prepare_module
 from headland.bridge import web_source
 from headland.bridge.compat import FINE_PIXELS
+from headland.bridge.layer_names import LayerNames
 from headland.bridge.prepare import CannotEnhance, EnhancePlan
 from headland.bridge.result_layer import add_result
 from headland.bridge.web_source import WebSource, read_web_picture
@@ -268,7 +269,7 @@ class TestTheResult:
         assert [dataset.GetRasterBand(n).GetDescription() for n in (1, 2, 3)] == ["red", "green", "blue"]
         assert [dataset.GetRasterBand(n).DataType for n in (1, 2, 3)] == [gdal.GDT_Byte] * 3
         np.testing.assert_array_equal(read_raster(plan.output)[:3, ::2, ::2], tiles_colours(plan.grid))
-        result = add_result(plan, plan.output, project)
+        result = add_result(plan, plan.output, LayerNames.of(plan, {}).result, project)
         assert [node.name() for node in project.layerTreeRoot().children()] == ["Tiles (enhanced ×2, anchor)", "Tiles"]
         renderer = result.renderer()
         assert isinstance(renderer, QgsMultiBandColorRenderer)
@@ -288,7 +289,9 @@ class TestTheResult:
         valid = read_valid(plan.output)
         assert valid[:3, :, :312].all()
         assert not valid[:3, :, 312:].any()
-        assert isinstance(add_result(plan, plan.output, project).renderer(), QgsMultiBandColorRenderer)
+        assert isinstance(
+            add_result(plan, plan.output, LayerNames.of(plan, {}).result, project).renderer(), QgsMultiBandColorRenderer
+        )
 
     def test_some_bands_only_are_shown_in_qgiss_own_way(
         self, web: WebServer, project: QgsProject, tmp_path: Path
@@ -296,7 +299,9 @@ class TestTheResult:
         layer = project.addMapLayer(web.xyz_layer())
         plan = plan_of(layer, tiles_extent(60, 50), bands=(2,), output=tmp_path / "out.tif")
         carry_out(plan)
-        assert add_result(plan, plan.output, project).renderer().type() == "singlebandgray"
+        assert (
+            add_result(plan, plan.output, LayerNames.of(plan, {}).result, project).renderer().type() == "singlebandgray"
+        )
 
     def test_the_report_names_the_address_without_its_key(self, web: WebServer, tmp_path: Path) -> None:
         plan = plan_of(web.xyz_layer(), tiles_extent(60, 50), output=tmp_path / "out.tif")

@@ -47,6 +47,18 @@ def test_it_makes_the_image_the_picture_and_the_report(tmp_path: Path) -> None:
     assert "degraded again, it agrees with the input to within its noise" in run.stdout
 
 
+def test_it_ends_with_all_the_files_that_it_made(tmp_path: Path) -> None:
+    extras = {"KEEP_DIP": "yes", "MAP_CONFIDENCE": "yes", "TRACE_BORDERS": "yes"}
+    results = tmp_path / "results"
+    results.mkdir()
+    wishes = {"METHOD": "chain", "SCALE": "2", "BANDS": "3", "EXTENT": "443500,443900,4177100,4177500 [EPSG:32618]"}
+    run = enhance(tmp_path / "build", OUTPUT=str(results / "out.tif"), **wishes, **extras)
+    assert run.returncode == 0, run.stdout + run.stderr
+    listed = run.stdout.splitlines()[-7:]
+    assert {line.strip() for line in listed} == {str(file) for file in results.iterdir()}
+    assert str(results / "out_borders.gpkg") in listed[-1]
+
+
 @pytest.mark.parametrize(
     ("parameters", "in_message"),
     [

@@ -101,8 +101,9 @@ def test_a_sharper_layer_lies_above_the_original_in_its_place_and_style(
     assert failures == []
 
     group = QgsProject.instance().layerTreeRoot().findGroup("Virginia")
-    how = f"×{scale}" if method is Method.CHAIN else f"×{scale}, {method.value}"
-    assert [child.name() for child in group.children()] == [f"Fields 2024 (enhanced {how})", "Fields 2024"]
+    run = {Method.ANCHOR: "anchor", Method.DECRAPPIFY: "Decrappify", Method.CHAIN: "DIP + Decrappify"}[method]
+    names = [child.name() for child in group.children()]
+    assert names == [f"Fields 2024 (enhanced ×{scale}, {run})", "Fields 2024"]
     result = group.children()[0].layer()
     assert result.crs() == source.crs()
     assert result.extent() == EXTENT

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
+import numpy as np
 import pytest
 
 from headland.engine import calibration, pipeline
@@ -16,7 +18,8 @@ from headland.engine.calibration import NUMPY, Machine, Run, job_kind, learn, le
 from headland.engine.dip import held_out
 from headland.engine.dip.educated import FIT_SCALE, FitSettings
 from headland.engine.estimate import Estimate, estimate
-from headland.engine.job import METHODS_WITHOUT_ENGINE, Device, Job, Method, Preset, Sensor
+from headland.engine.in_numpy.run import run_in_numpy
+from headland.engine.job import INPUT_FILE, METHODS_WITHOUT_ENGINE, VALID_FILE, Device, Job, Method, Preset, Sensor
 from headland.models.dip.prior_network import load_weights
 from headland.tests.support.jobs import make_job
 
@@ -182,6 +185,54 @@ def test_a_first_look_without_an_engine_is_said_to_take_less_than_a_minute() -> 
     assert 2.0 < estimate(job, 300, 300, Machine(), is_in_qgis=True).seconds < 20.0
 
 
+def test_without_an_engine_the_speed_of_such_work_counts_and_no_other() -> None:
+    job = make_job(method=Method.ANCHOR)
+    usual, slow = (
+        estimate(job, 300, 300, Machine(speed=9.0, numpy_speed=speed), is_in_qgis=True) for speed in (1.0, 0.5)
+    )
+    assert usual.seconds == estimate(job, 300, 300, Machine(), is_in_qgis=True).seconds
+    assert slow.seconds == pytest.approx(2 * usual.seconds)
+    assert cost(machine=Machine(numpy_speed=0.5)) == cost()
+
+
+def test_a_measured_speed_is_that_of_the_anchors_own_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        """Takes a hundredth of the speed that the constants were measured at."""
+
+        def __init__(self, _shape: tuple[int, ...]) -> None: ...
+
+        def __call__(self, _image: object, _weight: float, steps: int) -> None:
+            time.sleep(3 * steps * calibration.NUMPY_REFERENCE_S)
+
+    monkeypatch.setattr(calibration, "TotalVariationStep", Slow)
+    assert 0.2 < calibration._measured_numpy_speed.__wrapped__() < 1 / 3
+
+
+@pytest.mark.parametrize(("method", "scale"), [(Method.ANCHOR, 4), (Method.ANCHOR, 2), (Method.BICUBIC, 4)])
+def test_without_an_engine_the_first_estimate_is_about_what_it_takes(
+    tmp_path: Path, method: Method, scale: int
+) -> None:
+    job = make_job(bands=3, method=method, scale=scale, preview_bands=(0, 1, 2))
+    job.save(tmp_path)
+    random = np.random.default_rng(1)
+    fields = random.uniform(500, 3000, (3, 25, 25)).repeat(12, axis=1).repeat(12, axis=2)
+    np.save(tmp_path / INPUT_FILE, (fields + random.normal(0, 20, fields.shape)).astype(np.uint16))
+    np.save(tmp_path / VALID_FILE, np.ones(fields.shape, bool))
+    began_s = time.process_time()
+    run_in_numpy(tmp_path, lambda _event: None, lambda: False)
+    spent_s = time.process_time() - began_s
+    # A measurement of some hundredths of a second is off by a quarter; to give the previews their colours is QGIS's.
+    assert 0.75 < estimate(job, 300, 300, this_machine(), is_in_qgis=True).work_s / spent_s < 3.0
+
+
+def test_without_an_engine_the_previews_are_a_good_part_of_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(method=Method.ANCHOR)
+    whole = estimate(job, 300, 300, Machine(), is_in_qgis=True)
+    for constant in ("_NUMPY_SKETCH", "_NUMPY_PREVIEWS"):
+        monkeypatch.setattr(estimate_module, constant, 0.0)
+    assert estimate(job, 300, 300, Machine(), is_in_qgis=True).work_s < 0.8 * whole.work_s
+
+
 def test_what_qgis_itself_took_says_nothing_of_the_worker() -> None:
     before, job = this_machine(), make_job(method=Method.ANCHOR)
     expected = estimate(job, 256, 256, before, is_in_qgis=True)
@@ -261,21 +312,23 @@ def test_a_mishap_of_a_download_is_not_believed_and_makes_no_file_unreadable(sec
     assert calibration.SHORTEST_DOWNLOAD_S <= rate <= calibration.LONGEST_DOWNLOAD_S
 
 
-def test_what_was_kept_before_downloads_were_learned_stays(cache_folder: Path) -> None:
+def test_what_was_kept_before_a_figure_was_added_stays(cache_folder: Path) -> None:
     learn(run_of(make_job(), 1000, times=3.0))
     file = calibration.calibration_file()
     content = json.loads(file.read_text(encoding="utf-8"))
     for machine in content["machines"].values():
-        del machine["downloads"]
+        del machine["downloads"], machine["numpy_speed"]
     file.write_text(json.dumps(content), encoding="utf-8")
     assert len(this_machine().ratios) == 1
 
 
 def test_this_machine_is_measured_once_and_kept(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = this_machine()
-    assert calibration.SLOWEST <= first.speed <= calibration.FASTEST
+    for speed in (first.speed, first.numpy_speed):
+        assert calibration.SLOWEST <= speed <= calibration.FASTEST
     assert [file.name for file in cache_folder.iterdir()] == ["estimates.json"]
-    monkeypatch.setattr(calibration, "_measured_speed", lambda: pytest.fail("it was kept"))
+    for measure in ("_measured_speed", "_measured_numpy_speed"):
+        monkeypatch.setattr(calibration, measure, lambda: pytest.fail("it was kept"))
     assert this_machine() == first
 
 

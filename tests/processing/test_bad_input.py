@@ -56,7 +56,7 @@ def test_an_extent_without_an_area(algorithm: QgsProcessingAlgorithm, make_layer
 def test_what_nobody_foresaw_is_a_sentence_too(
     algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enhance_extent, "prepare", lambda *_arguments: 1 / 0)
+    monkeypatch.setattr(enhance_extent, "plan_for", lambda *_arguments: 1 / 0)
     assert "unexpected error (ZeroDivisionError)" in refusal(algorithm, INPUT=make_layer())
 
 
@@ -79,7 +79,10 @@ def test_a_missing_engine(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("HEADLAND_ENGINE", str(tmp_path / "none"))
-    assert "not set up" in refusal(algorithm, INPUT=make_layer())
+    text = refusal(algorithm, INPUT=make_layer())
+    assert "not set up" in text
+    assert "choose METHOD=anchor or METHOD=bicubic, which work without it, or set it up" in text
+    assert refusal(algorithm, INPUT=make_layer(), METHOD="anchor") == ""
 
 
 def test_bands_that_are_no_numbers(algorithm: QgsProcessingAlgorithm, make_layer: MakeLayer) -> None:

@@ -13,6 +13,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputLayerDefinition,
+    QgsProcessingUtils,
     QgsProject,
     QgsRasterLayer,
     QgsSingleBandGrayRenderer,
@@ -23,6 +24,10 @@ from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import MakeLayer
 from headland.tests.support.toolbox import ALGORITHM
 
+HOW = "×4, DIP + Decrappify"
+RESULT, DIP = f"(enhanced {HOW})", "(enhanced ×4, DIP alone)"
+VEIL, HATCH, BORDERS = f"(possible error {HOW})", f"(uncertain {HOW})", f"(traced field borders {HOW})"
+EXTRAS = (VEIL, HATCH, DIP, BORDERS)
 EVERYTHING = {"METHOD": "chain", "MAP_CONFIDENCE": True, "KEEP_DIP": True, "TRACE_BORDERS": True}
 
 
@@ -51,8 +56,7 @@ def test_all_that_was_wished_for_comes_with_its_look(
     source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine
 ) -> None:
     layers = loaded(source, project, BANDS=[1, 2], **EVERYTHING)
-    veil, hatch = layers["(possible error)"], layers["(uncertain)"]
-    dip, borders = layers["(×4, DIP alone)"], layers["field borders (traced)"]
+    veil, hatch, dip, borders = (layers[name] for name in EXTRAS)
     assert len(layers) == 5
     assert dip.renderer().grayBand() == 2
     assert "Deep Image Prior alone" in dip.metadata().abstract()
@@ -71,14 +75,14 @@ def test_what_would_hide_the_result_is_loaded_but_not_shown(
     layers = loaded(source, project, **EVERYTHING)
     root = project.layerTreeRoot()
     hidden = {name for name, layer in layers.items() if not root.findLayer(layer.id()).itemVisibilityChecked()}
-    assert hidden == {"(possible error)", "(×4, DIP alone)"}
+    assert hidden == {VEIL, DIP}
 
 
 def test_a_veil_shows_the_first_band_where_the_style_shows_one_that_was_not_enhanced(
     source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine
 ) -> None:
     layers = loaded(source, project, BANDS=[3], **EVERYTHING)
-    assert layers["(possible error)"].renderer().band() == 1
+    assert layers[VEIL].renderer().band() == 1
 
 
 @pytest.mark.parametrize("is_loaded", [True, False])
@@ -103,9 +107,54 @@ def test_a_file_that_is_spelled_otherwise_is_the_same_file(
     source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine, folder: Path
 ) -> None:
     layers = loaded(source, project, OUTPUT=f"{folder}/../{folder.name}//out.tif", BANDS=[1, 2], **EVERYTHING)
-    extras = {"(possible error)", "(uncertain)", "(×4, DIP alone)", "field borders (traced)"}
-    (name,) = set(layers) - extras
-    assert extras < set(layers)
-    assert layers[name].renderer().grayBand() == 2
+    assert set(layers) == {RESULT, *EXTRAS}
+    assert layers[RESULT].renderer().grayBand() == 2
     # The dock compares it with its source.
-    assert result_of(layers[name], project) == layers[name]
+    assert result_of(layers[RESULT], project) == layers[RESULT]
+
+
+def test_the_layers_of_a_second_run_are_told_from_those_of_the_first_by_one_number(
+    source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine
+) -> None:
+    first = loaded(source, project, METHOD="chain")
+    assert set(first) == {RESULT}
+    everything = loaded(source, project, **EVERYTHING)
+    assert set(everything) == {RESULT, f"{RESULT} 2", *(f"{name} 2" for name in EXTRAS)}
+
+
+def test_where_qgis_loads_all_layers_before_it_has_them_finished_none_takes_anothers_name(
+    source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine
+) -> None:
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById(ALGORITHM)
+    context, feedback = QgsProcessingContext(), QgsProcessingFeedback()
+    context.setProject(project)
+    output = QgsProcessingOutputLayerDefinition("TEMPORARY_OUTPUT", project)
+    _outcome, is_fine = algorithm.run({"INPUT": source, "OUTPUT": output, **EVERYTHING}, context, feedback)
+    assert is_fine
+    layers = []
+    for file, details in context.layersToLoadOnCompletion().items():
+        layer = QgsProcessingUtils.mapLayerFromString(file, context, typeHint=details.layerTypeHint)
+        details.setOutputLayerName(layer)
+        layers.append((project.addMapLayer(context.temporaryLayerStore().takeMapLayer(layer)), details))
+    for layer, details in layers:
+        details.postProcessor().postProcessLayer(layer, context, feedback)
+    assert {layer.name() for layer, _details in layers} == {f"Fields 2024 {name}" for name in (RESULT, *EXTRAS)}
+
+
+def test_a_result_keeps_the_name_that_its_destination_has(
+    source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine
+) -> None:
+    output = QgsProcessingOutputLayerDefinition("TEMPORARY_OUTPUT", project)
+    output.destinationName = "Fields 2024 mine"
+    assert set(loaded(source, project, OUTPUT=output)) == {"mine"}
+
+
+def test_a_result_that_is_saved_has_its_files_name_as_all_of_processing_and_what_goes_with_it_the_docks(
+    source: QgsRasterLayer, project: QgsProject, fake_engine: FakeEngine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # QGIS takes no name from what lies in the folder for temporary files, where the tests' own folders are.
+    elsewhere = folder / "temporary"
+    elsewhere.mkdir()
+    monkeypatch.setenv("TMPDIR", str(elsewhere))
+    layers = loaded(source, project, OUTPUT=str(folder / "Fields 2024 mine.tif"), **EVERYTHING)
+    assert set(layers) == {"mine", *EXTRAS}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qgis.core import QgsMapRendererParallelJob, QgsProject, QgsRasterLayer
-from qgis.gui import QgsMessageViewer
+from qgis.core import QgsMapRendererParallelJob, QgsProject, QgsRasterLayer, QgsRectangle
+from qgis.gui import QgsLayerTreeMapCanvasBridge, QgsMessageViewer
 from qgis.PyQt.QtCore import QObject, QPoint, Qt
 from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtWidgets import QApplication
@@ -21,7 +21,7 @@ from headland.ui.dock_widget import EnhanceDock
 from headland.ui.swipe_item import SwipeItem
 
 TIMEOUT_MS = 60_000
-BLACK = "#000000"
+BLACK, WHITE = "#000000", "#ffffff"
 
 
 def swipes(window: Window) -> list[SwipeItem]:
@@ -97,6 +97,41 @@ def test_another_result_below_is_not_shown_as_the_source(
     assert seen[2:] == [BLACK] * 2
 
 
+@pytest.fixture
+def white(result: QgsRasterLayer, window: Window) -> QgsRasterLayer:
+    """An earlier result, drawn all white, below the black one."""
+    white = QgsProject.instance().addMapLayer(result.clone())
+    white.brightnessFilter().setBrightness(255)
+    black, source = window.canvas.layers()
+    window.canvas.setLayers([black, white, source])
+    return white
+
+
+def test_the_comparison_goes_on_with_the_other_result_that_is_chosen(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, white: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    item = compare(dock, window, qtbot)
+    item.move_to(0.7 * window.canvas.width())
+    window.canvas.setCurrentLayer(white)
+    assert dock.result_panel.compare_box.swipe_button.isChecked()
+    assert swipes(window) == [item]
+    # The black one above it does not hide it.
+    qtbot.waitUntil(lambda: colours(window)[3] == WHITE, timeout=TIMEOUT_MS)
+    assert not {BLACK, WHITE} & set(colours(window)[:3])
+    window.canvas.setCurrentLayer(result)
+    qtbot.waitUntil(lambda: colours(window)[3] == BLACK, timeout=TIMEOUT_MS)
+
+
+def test_the_strength_of_a_result_under_another_one_is_seen_while_it_is_compared(
+    dock: EnhanceDock, window: Window, white: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    compare(dock, window, qtbot)
+    window.canvas.setCurrentLayer(white)
+    qtbot.waitUntil(lambda: colours(window)[3] == WHITE, timeout=TIMEOUT_MS)
+    dock.result_panel.compare_box.slider.setValue(0)
+    qtbot.waitUntil(lambda: colours(window)[3] not in (BLACK, WHITE), timeout=TIMEOUT_MS)
+
+
 def test_without_its_source_there_is_nothing_to_compare(
     dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
 ) -> None:
@@ -152,6 +187,50 @@ def test_the_strength_mixes_result_and_source_without_touching_the_file(
             one, other = (getattr(QColor(name), part)() for name in (mixed, whole))
             assert abs(one - other / 2) <= 1.5
     assert Path(result.source()).read_bytes() == written
+
+
+def is_ticked(layer: QgsRasterLayer) -> bool:
+    return QgsProject.instance().layerTreeRoot().findLayer(layer.id()).itemVisibilityChecked()
+
+
+def test_below_full_strength_the_source_shines_through_and_no_earlier_result(
+    dock: EnhanceDock, window: Window, earlier: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    QgsLayerTreeMapCanvasBridge(QgsProject.instance().layerTreeRoot(), window.canvas, window.canvas)
+    box = dock.result_panel.compare_box
+    newer = QgsProject.instance().mapLayer(box.layer_id)
+    earlier.brightnessFilter().setBrightness(-255)
+    box.slider.setValue(0)
+    qtbot.waitUntil(lambda: earlier not in window.canvas.layers())
+    wait_for_map(window, qtbot)
+    assert BLACK not in colours(window)
+    assert (is_ticked(newer), is_ticked(earlier)) == (True, False)
+    box.slider.setValue(100)
+    assert is_ticked(earlier)
+
+
+def test_the_strength_leaves_results_elsewhere_and_what_a_person_unticked_alone(
+    dock: EnhanceDock, window: Window, result: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    project = QgsProject.instance()
+    beside, unticked = (project.addMapLayer(result.clone(), False) for _copy in range(2))
+    extent = result.extent()
+    beside.setExtent(QgsRectangle(extent.xMaximum(), extent.yMinimum(), extent.xMaximum() + 100, extent.yMaximum()))
+    for layer in (beside, unticked):
+        project.layerTreeRoot().insertLayer(1, layer).setItemVisibilityChecked(layer is beside)
+    for value in (40, 100):
+        dock.result_panel.compare_box.slider.setValue(value)
+        assert (is_ticked(beside), is_ticked(unticked)) == (True, False)
+
+
+def test_once_the_mixed_result_is_removed_the_earlier_one_is_back(
+    dock: EnhanceDock, earlier: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    box = dock.result_panel.compare_box
+    box.slider.setValue(40)
+    assert not is_ticked(earlier)
+    QgsProject.instance().removeMapLayer(box.layer_id)
+    assert is_ticked(earlier)
 
 
 def test_a_dock_that_is_let_go_of_in_mid_comparison_leaves_the_map_as_before(
@@ -224,7 +303,7 @@ def three(dock: EnhanceDock, add_layer: AddLayer, fake_engine: FakeEngine, qtbot
     Person(qtbot).click(dock.enhance_button)
     qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
     group, below = QgsProject.instance().layerTreeRoot().children()
-    assert group.name() == "Fields 2024 (enhanced ×4)"
+    assert group.name() == "Fields 2024 (enhanced ×4, DIP + Decrappify)"
     assert below.layer() == source
     return [*(node.layer() for node in group.children()), source]
 
@@ -234,14 +313,20 @@ def test_with_dips_own_picture_the_strength_goes_from_source_over_dip_to_the_res
 ) -> None:
     result, dip, _source = three
     assert [layer.name() for layer in three] == [
-        "Fields 2024 (enhanced ×4)",
-        "Fields 2024 (×4, DIP alone)",
+        "Fields 2024 (enhanced ×4, DIP + Decrappify)",
+        "Fields 2024 (enhanced ×4, DIP alone)",
         "Fields 2024",
     ]
     node = QgsProject.instance().layerTreeRoot().findLayer(dip.id())
     assert not node.itemVisibilityChecked()
     slider = dock.result_panel.compare_box.slider
     assert "DIP alone (middle)" in slider.toolTip()
+    label = dock.result_panel.compare_box.middle_label
+    assert label.text() == "DIP alone"
+    assert label.isVisible()
+    places = [widget.mapTo(dock, widget.rect().center()) for widget in (slider, label)]
+    assert abs(places[0].x() - places[1].x()) <= 1
+    assert places[0].y() < places[1].y()
     for value, opacities in ((75, (0.5, 1.0)), (50, (0.0, 1.0)), (20, (0.0, 0.4)), (0, (0.0, 0.0))):
         slider.setFocus()
         while slider.value() > value:
@@ -261,6 +346,9 @@ def test_without_its_dip_layer_the_strength_mixes_source_and_result(
     slider = dock.result_panel.compare_box.slider
     slider.setValue(50)
     assert result.opacity() == pytest.approx(0.5)
+    # Its middle is nothing of its own.
+    dock.result_panel.compare_box.show_for(result)
+    assert not dock.result_panel.compare_box.middle_label.isVisible()
 
 
 @pytest.fixture
@@ -277,10 +365,10 @@ def test_the_result_that_is_chosen_in_the_layer_tree_is_the_one_that_is_compared
     dock: EnhanceDock, window: Window, earlier: QgsRasterLayer
 ) -> None:
     panel, newer = dock.result_panel, QgsProject.instance().mapLayer(dock.result_panel.compare_box.layer_id)
-    assert panel.name_label.whole_text == newer.name() == "Fields 2024 (enhanced ×2)"
+    assert panel.name_label.whole_text == newer.name() == "Fields 2024 (enhanced ×2, DIP + Decrappify)"
     window.canvas.setCurrentLayer(earlier)
     assert panel.compare_box.layer_id == earlier.id()
-    assert panel.name_label.whole_text == "Fields 2024 (enhanced ×4)"
+    assert panel.name_label.whole_text == "Fields 2024 (enhanced ×4, DIP + Decrappify)"
     assert panel.command_button.isEnabled()
     panel.compare_box.slider.setValue(30)
     assert (earlier.opacity(), newer.opacity()) == (pytest.approx(0.3), 1.0)
@@ -321,7 +409,7 @@ def reopened(
     assert project.write(str(folder / "fields.qgs"))
     project.clear()
     assert project.read(str(folder / "fields.qgs"))
-    (result,) = project.mapLayersByName("Fields 2024 (enhanced ×4)")
+    (result,) = project.mapLayersByName("Fields 2024 (enhanced ×4, DIP + Decrappify)")
     return result
 
 

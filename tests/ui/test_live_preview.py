@@ -80,7 +80,7 @@ def test_it_lies_where_its_extent_lies_in_every_crs_and_rotation(
     transform = QgsCoordinateTransform(extent.crs(), QgsCoordinateReferenceSystem(crs), QgsProject.instance())
     window.canvas.setDestinationCrs(QgsCoordinateReferenceSystem(crs))
     shown = transform.transformBoundingBox(extent)
-    item = PreviewItem(window.canvas, extent)
+    item = PreviewItem(window.canvas, extent, "Preview")
     item.show_image(four_colours)
     window.canvas.setRotation(rotation)
     # The map moves after the picture has come.
@@ -99,7 +99,7 @@ def test_an_extent_that_has_no_place_in_the_maps_crs_is_refused(window: Window) 
     world = QgsReferencedRectangle(QgsRectangle(-179, -80, 179, 80), QgsCoordinateReferenceSystem("EPSG:4326"))
     window.canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:3035"))
     with pytest.raises(CannotLieOnMap):
-        PreviewItem(window.canvas, world)
+        PreviewItem(window.canvas, world, "Preview")
     assert previews(window) == []
 
 

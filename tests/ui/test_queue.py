@@ -60,9 +60,9 @@ def test_a_click_while_one_is_at_work_queues_another_and_all_come_onto_the_map(
     names = sorted(layer.name() for layer in project.mapLayers().values())
     assert names == [
         "Fields 2024",
+        "Fields 2024 (enhanced ×2, DIP + Decrappify, stopped)",
         "Fields 2024 (enhanced ×2, anchor, stopped)",
-        "Fields 2024 (enhanced ×2, stopped)",
-        "Fields 2024 (enhanced ×4, stopped)",
+        "Fields 2024 (enhanced ×4, DIP + Decrappify, stopped)",
     ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 from qgis.core import QgsProcessingUtils, QgsProject, QgsRectangle
+from qgis.PyQt.QtGui import QImage
 
 from headland.bridge.controller import EnhanceController
 from headland.bridge.plan import EnhancePlan
@@ -24,6 +25,10 @@ TIMEOUT_MS = 60_000
 
 def previews(window: Window) -> list[PreviewItem]:
     return [item for item in window.canvas.scene().items() if isinstance(item, PreviewItem)]
+
+
+def picture(window: Window) -> QImage:
+    return window.canvas.viewport().grab().toImage()
 
 
 @pytest.fixture
@@ -71,6 +76,25 @@ def test_it_shows_the_patch_and_makes_neither_layer_nor_file(
     Person(qtbot).click(dock.look_button)
     assert previews(window) == []
     assert dock.look_button.text() == "Quick look"
+
+
+def test_its_outline_on_the_map_says_what_it_is(
+    dock: EnhanceDock, window: Window, add_layer: AddLayer, use_engine: UseEngine, qtbot: QtBot
+) -> None:
+    use_engine("draw")
+    add_layer(bands=3)
+    look(dock, qtbot)
+    (item,) = previews(window)
+    assert item.caption == "Quick look"
+    labelled = picture(window)
+    item.caption = ""
+    item.update()
+    assert picture(window) != labelled
+    # What is enhanced for good is called otherwise while it grows.
+    Person(qtbot).click(dock.look_button)
+    Person(qtbot).click(dock.enhance_button)
+    qtbot.waitUntil(lambda: dock.live_preview.has_picture, timeout=TIMEOUT_MS)
+    assert [item.caption for item in previews(window)] == ["Preview"]
 
 
 def test_it_takes_no_more_than_the_middle_of_the_map(

@@ -74,7 +74,7 @@ def test_a_missing_engine(
     add_layer()
     qtbot.waitUntil(dock.engine_offer.isVisible)
     Person(qtbot).choose(dock.method_box, "DIP, then Decrappify: needs the engine")
-    assert_refused(dock, fake_engine, qtbot, "engine is not set up yet")
+    assert_refused(dock, fake_engine, qtbot, "engine is not set up; set it up below")
 
 
 def test_a_layer_that_is_enhanced_already_is_warned_of_and_can_be_enhanced_all_the_same(

@@ -102,10 +102,15 @@ def test_the_dock_says_what_works_and_offers_the_rest(dock: EnhanceDock, add_lay
     assert names[-2:] == [ANCHOR, BICUBIC]
     Person(qtbot).choose(dock.method_box, needy[0])
     qtbot.waitUntil(lambda: "set it up below, or choose “Anchor” or “Bicubic”" in dock.notice.sentence)
+    # What is wrong is said once, beside the button that it stops.
+    assert not dock.engine_offer.label.isVisible()
+    assert dock.set_up_button.isVisible()
     assert dock.method_label.text().startswith("Needs the engine.")
     assert not dock.enhance_button.isEnabled()
     Person(qtbot).choose(dock.method_box, BICUBIC)
     qtbot.waitUntil(dock.enhance_button.isEnabled)
+    assert dock.engine_offer.label.isVisible()
+    assert not dock.notice.isVisible()
 
 
 def test_once_there_is_an_engine_the_usual_method_is_back(

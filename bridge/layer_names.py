@@ -1,0 +1,79 @@
+"""What the layers that come of a run are called in the layer tree: their source, the scale and what was run.
+
+Runs of the same settings, on another extent or once more, have a number, the same for all that comes of one run.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Set
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from ..engine.job import Method, Preset
+from .doubts import anchor_stands_in
+from .plan import EnhancePlan
+from .words import tr
+
+
+@dataclass(frozen=True)
+class LayerNames:
+    """The names of the result and of what may go with it.
+
+    Attributes:
+        dip: of Deep Image Prior's own picture.
+        confidence: of how far off the result may be.
+        borders: of traced ones.
+    """
+
+    result: str
+    dip: str
+    confidence: str
+    uncertain_areas: str
+    borders: str
+
+    @classmethod
+    def of(cls, plan: EnhancePlan, report: dict[str, Any]) -> LayerNames:
+        """Return the names for what came of ``plan``, without a number.
+
+        Args:
+            report: of the run; empty before there is one. What was stopped early is not what its settings promise.
+        """
+        method, scale = plan.job.method, f"×{plan.job.scale}"
+        runs_dip = method in (Method.CHAIN, Method.DIP)
+        effort = plan.job.preset.value if runs_dip and plan.job.preset is not Preset.FAST else ""
+        stopped = tr("stopped") if "stopped" in report else ""
+
+        def name(what: str, method_name: str) -> str:
+            how = ", ".join(filter(None, (scale, method_name, effort, stopped)))
+            return tr("{layer} ({what} {how})").format(layer=plan.source_name, what=what, how=how)
+
+        whole = _method_name(method)
+        dip_alone = tr("anchor in place of DIP") if anchor_stands_in(report) else tr("DIP alone")
+        return cls(
+            result=name(tr("enhanced"), whole),
+            dip=name(tr("enhanced"), dip_alone),
+            confidence=name(tr("possible error"), whole),
+            uncertain_areas=name(tr("uncertain"), whole),
+            borders=name(tr("traced field borders"), whole),
+        )
+
+    def apart_from(self, taken: Set[str]) -> LayerNames:
+        """Return these names, or, where one of them is ``taken``, all with the first number that makes them free."""
+        names = self
+        for number in itertools.count(2):
+            if taken.isdisjoint(astuple(names)):
+                break
+            names = LayerNames(*(f"{name} {number}" for name in astuple(self)))
+        return names
+
+
+def _method_name(method: Method) -> str:
+    """Return the method in a word or two: the dock's list has sentences, and the layer tree is narrow."""
+    return {
+        Method.CHAIN: tr("DIP + Decrappify"),
+        Method.DIP: tr("DIP"),
+        Method.DECRAPPIFY: tr("Decrappify"),
+        Method.ANCHOR: tr("anchor"),
+        Method.BICUBIC: tr("bicubic"),
+    }[method]
