@@ -12,7 +12,8 @@ from qgis.PyQt.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, Q
 from ..bridge.result_layer import source_id_of
 from ..bridge.words import tr
 from .compare_tool import CompareTool
-from .strength import has_dip, show_strength, shown_strength, tick_others
+from .other_results import bring_others_back, put_others_aside
+from .strength import has_dip, show_strength, shown_strength
 
 FULL = 100
 
@@ -78,6 +79,10 @@ class CompareBox(QWidget):
         """Compare ``layer`` from now on, on the map as well if that is going on; None for nothing."""
         if layer is None:
             self.swipe_button.setChecked(False)
+        if self._layer_id != ("" if layer is None else layer.id()):
+            bring_others_back()
+            if layer is not None and shown_strength(layer) < 1.0:
+                put_others_aside(layer)
         self._layer_id = "" if layer is None else layer.id()
         self._tool.go_on_with(self._layer_id)
         self._source_id = "" if layer is None else source_id_of(layer)
@@ -99,7 +104,7 @@ class CompareBox(QWidget):
 
     def release(self) -> None:
         """Let go of the map and the project."""
-        self.swipe_button.setChecked(False)
+        self.show_for(None)
         self._canvas.mapToolSet.disconnect(self._on_tool_set)
         QgsProject.instance().layersWillBeRemoved.disconnect(self._on_layers_removed)
         self._tool.deleteLater()
@@ -124,14 +129,15 @@ class CompareBox(QWidget):
         self._say_strength()
         layer = QgsProject.instance().mapLayer(self._layer_id)
         if isinstance(layer, QgsRasterLayer):
+            was_mixed = shown_strength(layer) < 1.0
             show_strength(layer, value / FULL)
+            if value == FULL:
+                bring_others_back()
+            elif not was_mixed:
+                put_others_aside(layer)
 
     def _on_layers_removed(self, layer_ids: list[str]) -> None:
         if {self._layer_id, self._source_id} & set(layer_ids):
-            layer = QgsProject.instance().mapLayer(self._layer_id)
-            if layer is not None:
-                # Nothing shines through any more.
-                tick_others(layer)
             self.show_for(None)
 
     def _say_strength(self) -> None:

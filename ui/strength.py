@@ -1,7 +1,6 @@
 """How much of a result the map shows: mixed with its source, over Deep Image Prior's own picture where that was kept.
 
-Everything is done with the opacity of layers, so nothing is computed again and the files stay as they are. What shines
-through is to be the source: other results of it that lie in between are unticked in the layer tree meanwhile.
+Everything is done with the opacity of layers, so nothing is computed again and the files stay as they are.
 """
 
 from __future__ import annotations
@@ -10,10 +9,7 @@ from typing import Optional
 
 from qgis.core import QgsMapLayer, QgsProject, QgsRasterLayer
 
-from ..bridge.result_layer import dip_id_of, doubt_ids_of, ids_of_result, source_id_of
-
-# Of a result: the ids of the layers that were unticked so that its source shines through, with commas between.
-_UNTICKED_PROPERTY = "headland/unticked_for_strength"
+from ..bridge.result_layer import dip_id_of, doubt_ids_of
 
 
 def show_strength(result: QgsRasterLayer, strength: float) -> None:
@@ -38,47 +34,7 @@ def show_strength(result: QgsRasterLayer, strength: float) -> None:
             # It speaks of the result's errors, and there are none where only the source is seen.
             layer.setOpacity(strength)
             layer.triggerRepaint()
-    if strength < 1.0:
-        _untick_others(result)
-    else:
-        tick_others(result)
     result.triggerRepaint()
-
-
-def tick_others(result: QgsMapLayer) -> None:
-    """Tick what was unticked so that the source of ``result`` shines through."""
-    root = QgsProject.instance().layerTreeRoot()
-    for node in map(root.findLayer, filter(None, str(result.customProperty(_UNTICKED_PROPERTY, "")).split(","))):
-        if node is not None:
-            node.setItemVisibilityChecked(True)
-    result.removeCustomProperty(_UNTICKED_PROPERTY)
-
-
-def _untick_others(result: QgsRasterLayer) -> None:
-    root = QgsProject.instance().layerTreeRoot()
-    unticked = str(result.customProperty(_UNTICKED_PROPERTY, ""))
-    for layer in _others_over_source(result):
-        node = root.findLayer(layer.id())
-        if node.itemVisibilityChecked():
-            node.setItemVisibilityChecked(False)
-            unticked = ",".join(filter(None, (unticked, layer.id())))
-    result.setCustomProperty(_UNTICKED_PROPERTY, unticked)
-
-
-def _others_over_source(result: QgsRasterLayer) -> list[QgsMapLayer]:
-    """Return what of other runs lies between ``result`` and its source, the uppermost first, where it does."""
-    # Only what is in the layer tree is in it.
-    ids = [layer.id() for layer in QgsProject.instance().layerTreeRoot().layerOrder()]
-    source_id = source_id_of(result)
-    below = ids[ids.index(result.id()) + 1 :] if result.id() in ids else []
-    between = below[: below.index(source_id)] if source_id in below else below
-    layers = map(QgsProject.instance().mapLayer, (each for each in between if each not in ids_of_result(result)))
-    return [
-        layer
-        for layer in layers
-        # Neighbours share an edge, and no more.
-        if source_id_of(layer) == source_id and not layer.extent().intersect(result.extent()).isEmpty()
-    ]
 
 
 def shown_strength(result: QgsRasterLayer) -> float:

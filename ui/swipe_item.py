@@ -150,16 +150,20 @@ class SwipeItem(QgsMapCanvasItem):
     def _on_map_drawn(self) -> None:
         # A change of the compared result's look, its strength say, is not told otherwise.
         if self._has_others:
-            self._timer.start()
+            self._draw_result_side()
 
     def _draw_maps(self) -> None:
         """Draw the map without any result, and, where there is another one, without that."""
         layers = self._canvas.mapSettings().layers()
         results = [layer for layer in layers if layer.id() == self._layer_id or source_id_of(layer)]
+        self._source_side.draw([layer for layer in layers if layer not in results])
+        self._draw_result_side()
+
+    def _draw_result_side(self) -> None:
+        layers = self._canvas.mapSettings().layers()
         compared = QgsProject.instance().mapLayer(self._layer_id)
         own_ids = {self._layer_id} if compared is None else ids_of_result(compared)
-        others = [layer for layer in results if layer.id() not in own_ids]
-        self._source_side.draw([layer for layer in layers if layer not in results])
+        others = [layer for layer in layers if source_id_of(layer) and layer.id() not in own_ids]
         self._has_others = bool(others)
         if others:
             self._result_side.draw([layer for layer in layers if layer not in others])

@@ -193,19 +193,77 @@ def is_ticked(layer: QgsRasterLayer) -> bool:
     return QgsProject.instance().layerTreeRoot().findLayer(layer.id()).itemVisibilityChecked()
 
 
-def test_below_full_strength_the_source_shines_through_and_no_earlier_result(
-    dock: EnhanceDock, window: Window, earlier: QgsRasterLayer, qtbot: QtBot
-) -> None:
+@pytest.fixture
+def newer(dock: EnhanceDock, window: Window, earlier: QgsRasterLayer) -> QgsRasterLayer:
+    """A white result above the black earlier one, on a map that shows what the layer tree says."""
     QgsLayerTreeMapCanvasBridge(QgsProject.instance().layerTreeRoot(), window.canvas, window.canvas)
-    box = dock.result_panel.compare_box
-    newer = QgsProject.instance().mapLayer(box.layer_id)
+    newer = QgsProject.instance().mapLayer(dock.result_panel.compare_box.layer_id)
     earlier.brightnessFilter().setBrightness(-255)
+    newer.brightnessFilter().setBrightness(255)
+    return newer
+
+
+def test_below_full_strength_the_source_shines_through_and_no_earlier_result(
+    dock: EnhanceDock, window: Window, earlier: QgsRasterLayer, newer: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    box = dock.result_panel.compare_box
     box.slider.setValue(0)
     qtbot.waitUntil(lambda: earlier not in window.canvas.layers())
     wait_for_map(window, qtbot)
-    assert BLACK not in colours(window)
+    assert not {BLACK, WHITE} & set(colours(window))
     assert (is_ticked(newer), is_ticked(earlier)) == (True, False)
     box.slider.setValue(100)
+    assert is_ticked(earlier)
+
+
+def test_the_strength_of_a_result_under_another_one_is_seen(
+    dock: EnhanceDock, window: Window, earlier: QgsRasterLayer, newer: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    window.canvas.setCurrentLayer(earlier)
+    dock.result_panel.compare_box.slider.setValue(0)
+    qtbot.waitUntil(lambda: newer not in window.canvas.layers())
+    wait_for_map(window, qtbot)
+    assert not {BLACK, WHITE} & set(colours(window))
+    dock.result_panel.compare_box.slider.setValue(100)
+    assert is_ticked(newer)
+
+
+def test_who_chooses_the_other_result_after_mixing_one_compares_that_one(
+    dock: EnhanceDock, window: Window, earlier: QgsRasterLayer, newer: QgsRasterLayer, qtbot: QtBot
+) -> None:
+    dock.result_panel.compare_box.slider.setValue(0)
+    window.canvas.setCurrentLayer(earlier)
+    assert is_ticked(earlier)
+    compare(dock, window, qtbot)
+    qtbot.waitUntil(lambda: colours(window)[2:] == [BLACK] * 2, timeout=TIMEOUT_MS)
+    window.canvas.setCurrentLayer(newer)
+    assert (is_ticked(newer), is_ticked(earlier)) == (True, False)
+
+
+def test_what_a_person_ticks_while_a_result_is_mixed_stays_ticked(dock: EnhanceDock, earlier: QgsRasterLayer) -> None:
+    slider = dock.result_panel.compare_box.slider
+    slider.setValue(40)
+    QgsProject.instance().layerTreeRoot().findLayer(earlier.id()).setItemVisibilityChecked(True)
+    slider.setValue(30)
+    assert is_ticked(earlier)
+
+
+@pytest.mark.parametrize("end", ["mixed one removed", "another one chosen and the mixed one removed", "let go of"])
+def test_whatever_ends_the_mixing_the_earlier_result_is_back(
+    dock: EnhanceDock, window: Window, earlier: QgsRasterLayer, end: str
+) -> None:
+    box = dock.result_panel.compare_box
+    mixed_id = box.layer_id
+    box.slider.setValue(40)
+    assert not is_ticked(earlier)
+    if end == "let go of":
+        box.release()
+        # The fixture lets go of the dock once more.
+        dock.result_panel.compare_box = type(box)(window.canvas)
+    else:
+        if end.startswith("another"):
+            window.canvas.setCurrentLayer(earlier)
+        QgsProject.instance().removeMapLayer(mixed_id)
     assert is_ticked(earlier)
 
 
@@ -221,16 +279,6 @@ def test_the_strength_leaves_results_elsewhere_and_what_a_person_unticked_alone(
     for value in (40, 100):
         dock.result_panel.compare_box.slider.setValue(value)
         assert (is_ticked(beside), is_ticked(unticked)) == (True, False)
-
-
-def test_once_the_mixed_result_is_removed_the_earlier_one_is_back(
-    dock: EnhanceDock, earlier: QgsRasterLayer, qtbot: QtBot
-) -> None:
-    box = dock.result_panel.compare_box
-    box.slider.setValue(40)
-    assert not is_ticked(earlier)
-    QgsProject.instance().removeMapLayer(box.layer_id)
-    assert is_ticked(earlier)
 
 
 def test_a_dock_that_is_let_go_of_in_mid_comparison_leaves_the_map_as_before(
