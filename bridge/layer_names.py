@@ -21,8 +21,10 @@ class LayerNames:
     """The names of the result and of what may go with it.
 
     Attributes:
+        result: of the result itself.
         dip: of Deep Image Prior's own picture.
-        confidence: of how far off the result may be.
+        confidence: of the veil that shows how far off the result may be.
+        uncertain_areas: of the hatch over what may be farthest off.
         borders: of traced ones.
     """
 
@@ -41,15 +43,16 @@ class LayerNames:
         """
         method, scale = plan.job.method, f"×{plan.job.scale}"
         runs_dip = method in (Method.CHAIN, Method.DIP)
-        effort = plan.job.preset.value if runs_dip and plan.job.preset is not Preset.FAST else ""
+        effort = _effort_name(plan.job.preset) if runs_dip else ""
         stopped = tr("stopped") if "stopped" in report else ""
 
         def name(what: str, method_name: str) -> str:
             how = ", ".join(filter(None, (scale, method_name, effort, stopped)))
             return tr("{layer} ({what} {how})").format(layer=plan.source_name, what=what, how=how)
 
-        whole = _method_name(method)
-        dip_alone = tr("anchor in place of DIP") if anchor_stands_in(report) else tr("DIP alone")
+        has_stand_in = anchor_stands_in(report)
+        whole = _method_name(method, has_stand_in=has_stand_in)
+        dip_alone = _stand_in_name() if has_stand_in else tr("DIP alone")
         return cls(
             result=name(tr("enhanced"), whole),
             dip=name(tr("enhanced"), dip_alone),
@@ -68,12 +71,21 @@ class LayerNames:
         return names
 
 
-def _method_name(method: Method) -> str:
+def _method_name(method: Method, *, has_stand_in: bool) -> str:
     """Return the method in a word or two: the dock's list has sentences, and the layer tree is narrow."""
     return {
-        Method.CHAIN: tr("DIP + Decrappify"),
-        Method.DIP: tr("DIP"),
+        Method.CHAIN: tr("anchor + Decrappify") if has_stand_in else tr("DIP + Decrappify"),
+        Method.DIP: _stand_in_name() if has_stand_in else tr("DIP"),
         Method.DECRAPPIFY: tr("Decrappify"),
         Method.ANCHOR: tr("anchor"),
         Method.BICUBIC: tr("bicubic"),
     }[method]
+
+
+def _stand_in_name() -> str:
+    return tr("anchor in place of DIP")
+
+
+def _effort_name(preset: Preset) -> str:
+    """Return the preset where it is not the usual one."""
+    return {Preset.FAST: "", Preset.BALANCED: tr("balanced"), Preset.REFERENCE: tr("reference")}[preset]

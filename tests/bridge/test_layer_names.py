@@ -49,8 +49,13 @@ def test_an_effort_is_named_where_it_is_not_the_usual_one_and_makes_a_difference
 
 def test_what_came_otherwise_than_wished_is_not_called_so(make_layer: MakeLayer) -> None:
     assert names_of(make_layer, {"stopped": {}}).result == "Fields 2024 (enhanced ×4, DIP + Decrappify, stopped)"
-    stand_in = names_of(make_layer, {"held_out": {"chosen": "anchor"}})
+    report = {"held_out": {"chosen": "anchor"}}
+    stand_in = names_of(make_layer, report)
+    assert stand_in.result == "Fields 2024 (enhanced ×4, anchor + Decrappify)"
     assert stand_in.dip == "Fields 2024 (enhanced ×4, anchor in place of DIP)"
+    assert stand_in.borders == "Fields 2024 (traced field borders ×4, anchor + Decrappify)"
+    alone = names_of(make_layer, report, method=Method.DIP)
+    assert alone.result == "Fields 2024 (enhanced ×4, anchor in place of DIP)"
 
 
 def test_all_have_the_first_number_that_is_free_for_all(make_layer: MakeLayer) -> None:
