@@ -174,7 +174,7 @@ def history_of(report: dict[str, Any]) -> list[str]:
     if meaning_of_zeros_in(report) == Zeros.NODATA.value:
         share = report["zero_areas"]["share"]
         lines.append(
-            f"Nodata: areas that are 0 in every band, {share:.1%} of the window, which the input does not declare"
+            f"Nodata: areas that are 0 in every band, {share:.2%} of the window, which the input does not declare"
         )
     if "stopped" in report:
         lines.append(f"Stopped early: {json.dumps(report['stopped'])}")

@@ -115,7 +115,8 @@ def find_undeclared_nodata(
                 raise SourceUnreadable(
                     tr(
                         "The extent holds nothing but 0, as files do where nothing was measured, so nothing was made "
-                        "of it; choose another extent."
+                        "of it; choose another extent, or, if 0 was measured there, enter another value as additional "
+                        "no data value (Layer Properties, Transparency)."
                     )
                 )
             if area_px and meaning is Zeros.NODATA:

@@ -2,7 +2,8 @@
 
 A pixel that was measured can be 0 in every band too, by chance or in a shadow; all of a square can not, for noise sees
 to that. So an area is what holds such a square, with every pixel that is connected to it, also across a corner: its
-edge may slant, and what were left of it there would stand out as a rim. Standard library and numpy only.
+edge may slant, and what were left of it there would stand out as a rim. What hangs together only by way of a maze is
+not followed to its end. Standard library and numpy only.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from .array_file import Numbers
 # In pixels of 10 m it is 80 m without any light in any band, which no shadow is; what is less may be chance. A larger
 # one would miss the narrow wedge that a slanted edge cuts off an extent.
 SMALLEST_SIDE_PX = 8
+# A satellite's track with its clouds takes up to ten; a maze, as scattered zeros are one, takes one for each bend.
+MOST_SWEEPS = 20
 # What a pixel is marked as.
 ZERO, AREA = 1, 2
 # Pixels of one band that are held at a time.
@@ -42,7 +45,9 @@ def find_zero_areas(numbers: Numbers, marks: Numbers, on_strip: Callable[[], Non
     area_px = newly_px
     is_downwards = False
     # What an area has above comes with the way up; bays that open again the other way take one more sweep each.
-    while newly_px:
+    for _sweep_number in range(1, MOST_SWEEPS):
+        if not newly_px:
+            break
         newly_px = _sweep(marks, on_strip, is_downwards=is_downwards)
         area_px += newly_px
         is_downwards = not is_downwards

@@ -367,4 +367,4 @@ def test_report_and_history_say_how_much_it_was(make_layer: MakeLayer, make_plan
     carry_out(plan)
     # A strip of 7 rows is no area.
     assert report_of(plan)["zero_areas"] == {"share": 900 / 3600, "meaning": "nodata"}
-    assert any("0 in every band, 25.0% of the window" in line for line in history_of(report_of(plan)))
+    assert any("0 in every band, 25.00% of the window" in line for line in history_of(report_of(plan)))

@@ -143,3 +143,18 @@ def test_the_search_can_be_ended_on_its_way() -> None:
 
     with pytest.raises(Ended):
         find_zero_areas(np.zeros((1, 40, 40), np.uint16), np.zeros((1, 40, 40), np.uint8), end)
+
+
+def test_a_maze_of_zeros_is_given_up_after_some_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_zero = np.random.default_rng(0).uniform(size=(400, 400)) < 0.42
+    is_zero[190:210, 190:210] = True
+    sweeps = []
+    real_sweep = zero_areas._sweep
+
+    def counted(*arguments: Any, **options: Any) -> int:
+        sweeps.append(options["is_downwards"])
+        return real_sweep(*arguments, **options)
+
+    monkeypatch.setattr(zero_areas, "_sweep", counted)
+    assert areas_of((~is_zero)[np.newaxis] * 7)[190:210, 190:210].all()
+    assert len(sweeps) == zero_areas.MOST_SWEEPS
