@@ -31,7 +31,7 @@ from .environment import cache_folder
 from .in_numpy.anchor import TotalVariationStep
 from .job import Device, Job, Preset
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "estimates.json"
 
 # What the transform takes on the machine that engine/estimate.py's constants were measured on.
@@ -248,9 +248,8 @@ def _machine(entry: Any) -> Optional[Machine]:
             start_s=float(entry["start_s"]),
             automatic_device=entry["automatic_device"],
             ratios={str(kind): float(ratio) for kind, ratio in entry["ratios"].items()},
-            # Files of before do not have these.
-            downloads={str(server): float(rate) for server, rate in entry.get("downloads", {}).items()},
-            numpy_speed=float(entry["numpy_speed"]) if "numpy_speed" in entry else _measured_numpy_speed(),
+            downloads={str(server): float(rate) for server, rate in entry["downloads"].items()},
+            numpy_speed=float(entry["numpy_speed"]),
         )
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         return None
