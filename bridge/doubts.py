@@ -8,7 +8,6 @@ from qgis.PyQt.QtCore import QT_TRANSLATE_NOOP
 
 from ..engine.domain import Doubt
 from ..engine.job import Method
-from .undeclared_nodata import Zeros
 from .words import tr
 
 _SENTENCES = {
@@ -36,19 +35,12 @@ _SENTENCES = {
 }
 
 
-_ZEROS = {
-    Zeros.NODATA: QT_TRANSLATE_NOOP(
-        "Headland",
-        "Areas that are 0 in every band were taken as nodata, which the layer does not declare; if 0 was measured "
-        "there, enter a value that it does not have as additional no data value (Layer Properties, Transparency) and "
-        "enhance again.",
-    ),
-    Zeros.DOUBTFUL: QT_TRANSLATE_NOOP(
-        "Headland",
-        "Areas are 0 in every band and were taken as measured; if nothing was measured there, enter 0 as additional no "
-        "data value (Layer Properties, Transparency) and enhance again, or their edges will have rims.",
-    ),
-}
+_ZEROS = QT_TRANSLATE_NOOP(
+    "Headland",
+    "Areas that are 0 in every chosen band were taken as nodata, which the layer does not declare; if 0 was measured "
+    "there, enter a value that it does not have as additional no data value (Layer Properties, Transparency) and "
+    "enhance again.",
+)
 _STAND_IN = QT_TRANSLATE_NOOP(
     "Headland",
     "On pixels that it had not seen, Deep Image Prior was worse here than sharpening without a network, which took its "
@@ -64,7 +56,8 @@ def doubts_in_words(report: dict[str, Any]) -> tuple[str, ...]:
     """Return a sentence for each doubt of a report, and for what was not done as wished; of later doubts, none."""
     known = {doubt.value: sentence for doubt, sentence in _SENTENCES.items()}
     doubts = [tr(known[doubt]) for doubt in report.get("doubts", ()) if doubt in known]
-    doubts += [tr(sentence) for zeros, sentence in _ZEROS.items() if meaning_of_zeros_in(report) == zeros.value]
+    if share_of_zeros_in(report):
+        doubts.append(tr(_ZEROS))
     if anchor_stands_in(report):
         doubts.append(tr(_STAND_IN))
     if report.get("left_graphics_card"):
@@ -72,9 +65,9 @@ def doubts_in_words(report: dict[str, Any]) -> tuple[str, ...]:
     return tuple(doubts)
 
 
-def meaning_of_zeros_in(report: dict[str, Any]) -> str:
-    """Return what areas of zeros were taken for, as the value of one of Zeros; "" if there are none."""
-    return str((report.get("zero_areas") or {}).get("meaning", ""))
+def share_of_zeros_in(report: dict[str, Any]) -> float:
+    """Return how much of the extent was 0 in every band and became nodata, from 0 to 1."""
+    return float((report.get("zero_areas") or {}).get("share", 0.0))
 
 
 def anchor_stands_in(report: dict[str, Any]) -> bool:

@@ -11,10 +11,9 @@ from qgis.core import QgsLayerMetadata, QgsMapLayer
 
 from ..engine.events import Started
 from ..engine.job import Method
-from .doubts import anchor_stands_in, meaning_of_zeros_in
+from .doubts import anchor_stands_in, share_of_zeros_in
 from .plan import EnhancePlan
 from .raster_source import CONFIDENCE_ITEM, NATURE, NATURE_ITEM, BandInfo
-from .undeclared_nodata import Zeros
 from .version import headland_version
 
 UNKNOWN_NATURE = "not known, as the anchor took the place of Deep Image Prior: the whole range stands for it"
@@ -171,8 +170,8 @@ def history_of(report: dict[str, Any]) -> list[str]:
     ]
     if anchor_stands_in(report):
         lines.append(f"Made by {STAND_IN}: held-out pixels {json.dumps(report['held_out'])}")
-    if meaning_of_zeros_in(report) == Zeros.NODATA.value:
-        share = report["zero_areas"]["share"]
+    share = share_of_zeros_in(report)
+    if share:
         lines.append(
             f"Nodata: areas that are 0 in every band, {share:.2%} of the window, which the input does not declare"
         )

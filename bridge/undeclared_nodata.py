@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import Enum
 from pathlib import Path
 from typing import Any, Callable
 
@@ -25,67 +24,50 @@ FEWEST_BANDS = 3
 _MARKS_FILE = "zeros.npy"
 
 
-class Zeros(str, Enum):
-    """What areas are in which every chosen band is 0; the values stand in the report."""
-
-    MEASURED = "measured"
-    """Nothing but numbers: the source declares what is invalid, or 0 is a value like any other there."""
-    DOUBTFUL = "doubtful"
-    """Either. They are left as they are, and the user is told."""
-    NODATA = "nodata"
-    """Not measured."""
-
-
 @dataclass(frozen=True)
 class ZeroAreas:
-    """What was found in an extent.
+    """What was found in an extent, and taken as nodata.
 
     Attributes:
         share: of its pixels, from 0 to 1.
-        meaning: what they are taken for.
     """
 
     share: float = 0.0
-    meaning: Zeros = Zeros.MEASURED
-
-    @property
-    def are_nodata(self) -> bool:
-        """Whether there are any, and they became nodata."""
-        return self.share > 0 and self.meaning is Zeros.NODATA
 
     @property
     def in_report(self) -> dict[str, Any]:
         """What the report says of them."""
-        return {"zero_areas": {"share": self.share, "meaning": self.meaning.value}} if self.share else {}
+        return {"zero_areas": {"share": self.share}} if self.share else {}
 
     def declared_in(self, bands: tuple[BandInfo, ...]) -> tuple[BandInfo, ...]:
         """Return ``bands`` as they were if the source declared what was found."""
-        return tuple(replace(band, nodata=0) for band in bands) if self.are_nodata else bands
+        return tuple(replace(band, nodata=0) for band in bands) if self.share else bands
 
 
-def meaning_of_zeros(bands: Iterable[BandInfo], *, is_sensor_known: bool) -> Zeros:
-    """Return what areas in which all of ``bands`` are 0 are taken for.
+def are_zeros_nodata(bands: Iterable[BandInfo], *, is_sensor_known: bool) -> bool:
+    """Whether areas in which all of ``bands`` are 0 are taken as nodata.
 
-    Whatever the source, or the user in QGIS, says of any of them holds, and nothing is guessed. Otherwise two signs
-    count; with both they are nodata, with one the user is asked to look, with none they are numbers.
+    Whatever the source, or the user in QGIS, says of any of them holds, and nothing is guessed. Otherwise one of these
+    says that 0 is what was not measured:
 
     - Integers of more than 8 bits, signed or not: that is how sensors' products come, and in those of Sentinel-2,
-      Landsat and Planet 0 is what was not measured. In 8 bits it is the end of a range that was stretched for the eye,
-      where black water and shadows lie; floats have "not a number" for it, and 0 as the sea's level or an index.
-    - Three bands or more, or a sensor that is known: a single band may be an elevation, a count or a mask.
+      Landsat and Planet it is so.
+    - Three bands or more, or a sensor that is known: in an image a whole area without any light is most often a collar
+      beside it. Where it was black water after all, the source is seen through the hole; taken for measured, a collar
+      would give its edge rims.
+
+    What is left, one or two bands of 8 bits or floats, is most often a mask, an index or an elevation, where 0 is a
+    number like any other.
 
     Args:
         is_sensor_known: whether they are surely Sentinel-2's or Landsat's.
     """
     bands = tuple(bands)
     if any(band.declares_invalid or band.excluded for band in bands):
-        return Zeros.MEASURED
+        return False
     dtypes = [np.dtype(band.dtype) for band in bands]
     has_long_integers = all(dtype.kind in "iu" and dtype.itemsize > 1 for dtype in dtypes)
-    is_image = is_sensor_known or len(bands) >= FEWEST_BANDS
-    if has_long_integers and is_image:
-        return Zeros.NODATA
-    return Zeros.DOUBTFUL if has_long_integers or is_image else Zeros.MEASURED
+    return has_long_integers or is_sensor_known or len(bands) >= FEWEST_BANDS
 
 
 def find_undeclared_nodata(
@@ -103,8 +85,7 @@ def find_undeclared_nodata(
         OSError: if ``folder`` cannot hold what is in the making.
     """
     is_sensor_known = job.sensor is not Sensor.CUSTOM and is_known(job.sensor, job.band_names, job.pixel_size_m)
-    meaning = meaning_of_zeros(bands, is_sensor_known=is_sensor_known)
-    if meaning is Zeros.MEASURED:
+    if not are_zeros_nodata(bands, is_sensor_known=is_sensor_known):
         return ZeroAreas()
     marks_file = folder / _MARKS_FILE
     with open_array(folder / INPUT_FILE) as numbers:
@@ -119,8 +100,8 @@ def find_undeclared_nodata(
                         "no data value (Layer Properties, Transparency)."
                     )
                 )
-            if area_px and meaning is Zeros.NODATA:
+            if area_px:
                 with open_array(folder / VALID_FILE, is_to_change=True) as valid:
                     make_invalid(marks, valid)
     marks_file.unlink()
-    return ZeroAreas(area_px / (rows * columns), meaning)
+    return ZeroAreas(area_px / (rows * columns))

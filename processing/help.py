@@ -35,9 +35,9 @@ become clearer. The result is a GeoTIFF with the same CRS, data type, nodata, ba
 the window’s outer corners unchanged.</p>
 <p>The result is checked against the input: made coarse again, it agrees with what the sensor measured. It cannot know
 what the sensor never saw: detail that is finer than the input suggests is an estimate.</p>
-<p>Areas of 8 × 8 pixels or more that are 0 in every band become nodata where the raster declares none and looks like a
-satellite’s image (three or more bands of integers of more than 8 bits, or a known sensor); the log says so. If 0 was
-measured there, give the raster another nodata value first.</p>
+<p>Areas of 8 × 8 pixels or more that are 0 in every chosen band become nodata where the raster declares none and looks
+like an image (three or more bands, integers of more than 8 bits, or a known sensor); the log says so. If 0 was measured
+there, give the raster another nodata value first.</p>
 <p><b>Resolution</b>: a web layer (WMS, WMTS, XYZ) has pictures of any resolution; this is the size of the pixels to
 download, in units of the layer’s CRS. If empty, it is the finest of the server’s own zoom levels in which the extent’s
 longer side has at most 1000 pixels. The result has the bands red, green and blue.</p>

@@ -149,7 +149,7 @@ def test_zeros_that_nothing_declares_become_nodata_and_the_log_says_so(
     parameters = {"INPUT": str(make_raster(values)), "SCALE": "2", "OUTPUT": str(folder / "out.tif")}
     _results, is_fine = algorithm.run(parameters, QgsProcessingContext(), feedback, {})
     assert is_fine
-    assert "Areas that are 0 in every band were taken as nodata" in feedback.textLog()
+    assert "Areas that are 0 in every chosen band were taken as nodata" in feedback.textLog()
     np.testing.assert_array_equal(read_valid(folder / "out.tif"), (values > 0).repeat(2, axis=1).repeat(2, axis=2))
 
 

@@ -91,7 +91,7 @@ def test_zeros_that_were_taken_as_nodata_are_told_of_with_what_to_do(
     Person(qtbot).click(dock.enhance_button)
     qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
     text = dock.result_panel.label.text()
-    assert "Areas that are 0 in every band were taken as nodata, which the layer does not declare" in text
+    assert "Areas that are 0 in every chosen band were taken as nodata, which the layer does not declare" in text
     assert "enter a value that it does not have as additional no data value" in text
 
 
