@@ -6,6 +6,7 @@ import math
 from typing import Any, Optional
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 # Measured on training farmland (PSF of MTF .25, x4 and x2, noise of sd .001 to .02 before normalisation): about
@@ -22,6 +23,10 @@ IMMERKAER_GAIN = 6.0
 # of the image out.
 HALF_NORMAL_QUARTILE = 0.3186
 SMALLEST_NOISE_SD = 1e-4
+# An area at the end of the range in which so many pixels a side have one value holds no noise to be measured, whatever
+# the sensor's is: a collar, or what is saturated. Rounding alone makes smaller ones of still water. Areas of one value
+# in between are what a drawing has, and there is no noise in that.
+CONSTANT_SIDE_PX = 7
 # Rounding to whole numbers errs evenly between -1/2 and 1/2.
 ROUNDING_SD = 1.0 / math.sqrt(12.0)
 
@@ -36,7 +41,7 @@ def noise_sd(band: NDArray[np.floating[Any]], valid: NDArray[np.bool_]) -> Optio
     """Return the standard deviation of the noise in ``band``, in its own units; None where nothing can be measured.
 
     From the absolute responses to Immerkaer's mask (1996) over the smoothest part of the image, so that texture is not
-    taken for noise.
+    taken for noise. Areas of the lowest or highest value are left out, unless there is nothing else.
 
     Args:
         band: (row, column).
@@ -48,7 +53,35 @@ def noise_sd(band: NDArray[np.floating[Any]], valid: NDArray[np.bool_]) -> Optio
     response = np.abs(rows[:, :-2] - 2.0 * rows[:, 1:-1] + rows[:, 2:])
     whole = valid[:-2] & valid[1:-1] & valid[2:]
     whole = whole[:, :-2] & whole[:, 1:-1] & whole[:, 2:]
-    response = np.sort(response[whole])
-    if response.size == 0:
+    if not whole.any():
         return None
+    centre = band[1:-1, 1:-1]
+    is_at_end = (centre == band[valid].min()) | (centre == band[valid].max())
+    varied = whole & ~(is_at_end & _is_constant(response == 0.0, band))
+    response = np.sort(response[varied if varied.any() else whole])
     return float(response[response.size // 4]) / (HALF_NORMAL_QUARTILE * IMMERKAER_GAIN)
+
+
+def _is_constant(is_flat: NDArray[np.bool_], band: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Return which neighbourhoods of 3 x 3 pixels, (row - 2, column - 2), lie within a square of one value.
+
+    Args:
+        is_flat: likewise, where the response is 0: all that may be constant.
+        band: (row, column).
+    """
+    side_px = CONSTANT_SIDE_PX
+    if np.count_nonzero(is_flat) < side_px or min(band.shape) < side_px:
+        return np.zeros_like(is_flat)
+    # A square is of one value if every pixel is like its neighbours.
+    is_row_alike = _all_of(band[:, 1:] == band[:, :-1], side_px - 1, axis=1)
+    is_column_alike = _all_of(band[1:] == band[:-1], side_px - 1, axis=0)
+    is_square = _all_of(is_row_alike, side_px, axis=0) & is_column_alike[:, : 1 - side_px]
+    # From a square's first pixel to the neighbourhoods in it.
+    reach = side_px - 2
+    is_elsewhere = ~np.pad(is_square, reach - 1)
+    return ~_all_of(_all_of(is_elsewhere, reach, axis=0), reach, axis=1)
+
+
+def _all_of(is_true: NDArray[np.bool_], length: int, axis: int) -> NDArray[np.bool_]:
+    """Return where so many neighbours along ``axis`` are True, by their first one; shorter by all but one of them."""
+    return np.asarray(sliding_window_view(is_true, length, axis=axis).all(axis=-1))
