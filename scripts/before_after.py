@@ -103,6 +103,8 @@ def read_pair(source: Path, enhanced: Path, source_bands: list[int]) -> Pair:
     for index in colours:
         low_res = _read(before.GetRasterBand(source_bands[index]), window)
         high_res = _read(after.GetRasterBand(index + 1), None)
+        # What became nodata is none of the colours to be told apart, whether the source declares it or not.
+        low_res[np.isnan(high_res[::scale, ::scale])] = np.nan
         low, high = np.nanpercentile(low_res, STRETCH_PERCENTILES)
         for pixels, stretched in ((low_res, source_pixels), (high_res, enhanced_pixels)):
             stretched.append(np.clip((pixels - low) / max(high - low, 1e-12), 0.0, 1.0))
