@@ -46,19 +46,21 @@ class LayerNames:
         effort = _effort_name(plan.job.preset) if runs_dip else ""
         stopped = tr("stopped") if "stopped" in report else ""
 
-        def name(what: str, method_name: str) -> str:
-            how = ", ".join(filter(None, (scale, method_name, effort, stopped)))
-            return tr("{layer} ({what} {how})").format(layer=plan.source_name, what=what, how=how)
+        def in_full(method_name: str) -> str:
+            return ", ".join(filter(None, (method_name, effort, stopped)))
+
+        def name(what: str) -> str:
+            return tr("{layer} {scale} {what}").format(layer=plan.source_name, scale=scale, what=what)
 
         has_stand_in = anchor_stands_in(report)
-        whole = _method_name(method, has_stand_in=has_stand_in)
-        dip_alone = _stand_in_name() if has_stand_in else tr("DIP alone")
+        whole = in_full(_method_name(method, has_stand_in=has_stand_in))
         return cls(
-            result=name(tr("enhanced"), whole),
-            dip=name(tr("enhanced"), dip_alone),
-            confidence=name(tr("possible error"), whole),
-            uncertain_areas=name(tr("uncertain"), whole),
-            borders=name(tr("traced field borders"), whole),
+            result=name(whole),
+            dip=name(in_full(_stand_in_name() if has_stand_in else tr("DIP alone"))),
+            # What tells them apart comes first: a layer tree is often too narrow for the rest.
+            confidence=name(tr("possible error ({how})").format(how=whole)),
+            uncertain_areas=name(tr("uncertain ({how})").format(how=whole)),
+            borders=name(tr("field borders ({how})").format(how=whole)),
         )
 
     def apart_from(self, taken: Set[str]) -> LayerNames:

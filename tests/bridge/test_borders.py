@@ -170,8 +170,8 @@ def test_they_lie_above_their_result_in_a_group_with_it_above_the_source(
     source = make_layer()
     on_the_map(project, source, qtbot)
     grouped = [
-        "Fields 2024 (enhanced ×4, DIP + Decrappify)",
-        ["Fields 2024 (traced field borders ×4, DIP + Decrappify)", "Fields 2024 (enhanced ×4, DIP + Decrappify)"],
+        "Fields 2024 ×4 DIP + Decrappify",
+        ["Fields 2024 ×4 field borders (DIP + Decrappify)", "Fields 2024 ×4 DIP + Decrappify"],
     ]
     assert names(project.layerTreeRoot()) == [grouped, "Fields 2024"]
     # A later result, with or without, lies above.
@@ -179,7 +179,7 @@ def test_they_lie_above_their_result_in_a_group_with_it_above_the_source(
     with qtbot.waitSignal(controller.finished, timeout=60_000):
         controller.start(EnhanceRequest(source, method=Method.ANCHOR))
     controller.close()
-    assert names(project.layerTreeRoot()) == ["Fields 2024 (enhanced ×4, anchor)", grouped, "Fields 2024"]
+    assert names(project.layerTreeRoot()) == ["Fields 2024 ×4 anchor", grouped, "Fields 2024"]
 
 
 @pytest.mark.usefixtures("fake_engine")

@@ -48,7 +48,7 @@ def test_one_click_ends_with_a_layer_on_the_map(
     assert isinstance(result, EnhanceResult)
     assert result.summary["method"] == "anchor"
     layer = project.mapLayer(layer_id)
-    assert (layer.name(), layer.width(), layer.extent()) == ("Fields 2024 (enhanced ×2, anchor)", 80, source.extent())
+    assert (layer.name(), layer.width(), layer.extent()) == ("Fields 2024 ×2 anchor", 80, source.extent())
     assert not controller.is_running
     assert told[-1] == ("Writing the result", 1.0)
     assert threads == {threading.main_thread()}
@@ -193,7 +193,7 @@ def test_a_source_layer_that_is_edited_meanwhile_gives_what_it_was_when_the_run_
     with qtbot.waitSignal(controller.finished, timeout=TIMEOUT_MS) as finished:
         controller.finish()
     layer = project.mapLayer(finished.args[1])
-    assert layer.name() == "Fields 2024 (enhanced ×2, anchor, stopped)"
+    assert layer.name() == "Fields 2024 ×2 anchor, stopped"
     assert layer.extent() == extent
     # The layer lies where its source does now, and looks like it now.
     assert layer.renderer().type() == "singlebandgray"

@@ -26,11 +26,11 @@ def names_of(make_layer: MakeLayer, report: dict[str, Any], **wishes: Any) -> La
 
 def test_each_tells_source_scale_and_what_was_run(make_layer: MakeLayer) -> None:
     assert astuple(names_of(make_layer, {}, scale=2)) == (
-        "Fields 2024 (enhanced ×2, DIP + Decrappify)",
-        "Fields 2024 (enhanced ×2, DIP alone)",
-        "Fields 2024 (possible error ×2, DIP + Decrappify)",
-        "Fields 2024 (uncertain ×2, DIP + Decrappify)",
-        "Fields 2024 (traced field borders ×2, DIP + Decrappify)",
+        "Fields 2024 ×2 DIP + Decrappify",
+        "Fields 2024 ×2 DIP alone",
+        "Fields 2024 ×2 possible error (DIP + Decrappify)",
+        "Fields 2024 ×2 uncertain (DIP + Decrappify)",
+        "Fields 2024 ×2 field borders (DIP + Decrappify)",
     )
 
 
@@ -42,20 +42,20 @@ def test_no_two_methods_give_the_same_name(make_layer: MakeLayer, method: Method
 
 def test_an_effort_is_named_where_it_is_not_the_usual_one_and_makes_a_difference(make_layer: MakeLayer) -> None:
     balanced = names_of(make_layer, {}, method=Method.DIP, preset=Preset.BALANCED)
-    assert balanced.result == "Fields 2024 (enhanced ×4, DIP, balanced)"
+    assert balanced.result == "Fields 2024 ×4 DIP, balanced"
     anchor = names_of(make_layer, {}, method=Method.ANCHOR, preset=Preset.BALANCED)
-    assert anchor.result == "Fields 2024 (enhanced ×4, anchor)"
+    assert anchor.result == "Fields 2024 ×4 anchor"
 
 
 def test_what_came_otherwise_than_wished_is_not_called_so(make_layer: MakeLayer) -> None:
-    assert names_of(make_layer, {"stopped": {}}).result == "Fields 2024 (enhanced ×4, DIP + Decrappify, stopped)"
+    assert names_of(make_layer, {"stopped": {}}).result == "Fields 2024 ×4 DIP + Decrappify, stopped"
     report = {"held_out": {"chosen": "anchor"}}
     stand_in = names_of(make_layer, report)
-    assert stand_in.result == "Fields 2024 (enhanced ×4, anchor + Decrappify)"
-    assert stand_in.dip == "Fields 2024 (enhanced ×4, anchor in place of DIP)"
-    assert stand_in.borders == "Fields 2024 (traced field borders ×4, anchor + Decrappify)"
+    assert stand_in.result == "Fields 2024 ×4 anchor + Decrappify"
+    assert stand_in.dip == "Fields 2024 ×4 anchor in place of DIP"
+    assert stand_in.borders == "Fields 2024 ×4 field borders (anchor + Decrappify)"
     alone = names_of(make_layer, report, method=Method.DIP)
-    assert alone.result == "Fields 2024 (enhanced ×4, anchor in place of DIP)"
+    assert alone.result == "Fields 2024 ×4 anchor in place of DIP"
 
 
 def test_all_have_the_first_number_that_is_free_for_all(make_layer: MakeLayer) -> None:
@@ -78,7 +78,7 @@ def test_a_second_run_of_the_same_settings_can_be_told_from_the_first_in_the_lay
             controller.start(request)
     controller.close()
     group, *below = project.layerTreeRoot().children()
-    first = "Fields 2024 (enhanced ×4, DIP + Decrappify)"
+    first = "Fields 2024 ×4 DIP + Decrappify"
     assert [node.name() for node in (group, *below)] == [f"{first} 2", first, "Fields 2024"]
     assert len(group.children()) == 5
     assert all(node.name().endswith(" 2") for node in group.children())

@@ -83,7 +83,7 @@ def test_the_layers_metadata_tells_it_too_and_survives_the_project_file(
     project.write(str(folder / "project.qgz"))
     project.read(str(folder / "project.qgz"))
     metadata = project.mapLayer(finished.args[1]).metadata()
-    assert metadata.title() == "Fields 2024 (enhanced ×4, DIP + Decrappify)"
+    assert metadata.title() == "Fields 2024 ×4 DIP + Decrappify"
     assert "enhanced, not measured" in metadata.abstract()
     assert metadata.keywords()["headland"] == ["enhanced, not measured", "chain"]
     assert metadata.parentIdentifier() == source_path(folder)

@@ -94,7 +94,7 @@ def test_it_lies_directly_above_its_source_in_the_same_group(
         project.addMapLayer(layer, False)
         group.addLayer(layer)
     result = enhanced(project.mapLayersByName("Fields")[0])
-    assert names_from_the_top(group) == ["above", "Fields (enhanced ×2, DIP + Decrappify)", "Fields", "below"]
+    assert names_from_the_top(group) == ["above", "Fields ×2 DIP + Decrappify", "Fields", "below"]
     assert names_from_the_top(project.layerTreeRoot()) == ["2024"]
     assert len(project.mapLayers()) == 4
     node = project.layerTreeRoot().findLayer(result.id())
@@ -114,7 +114,7 @@ def test_a_later_result_of_the_same_source_lies_above_the_earlier_one(
     first = enhanced(source)
     first.setName("first")
     enhanced(source)
-    assert names_from_the_top(root) == ["above", "Fields (enhanced ×2, DIP + Decrappify)", "first", "Fields"]
+    assert names_from_the_top(root) == ["above", "Fields ×2 DIP + Decrappify", "first", "Fields"]
 
 
 def test_size_extent_crs_type_and_nodata_are_right(
@@ -139,7 +139,7 @@ def test_a_colour_style_is_copied(make_layer: MakeLayer, enhanced: Enhanced, pro
     assert (renderer.redBand(), renderer.greenBand(), renderer.blueBand()) == (3, 2, 1)
     assert renderer.blueContrastEnhancement().maximumValue() == 7000
     assert renderer.opacity() == pytest.approx(0.7)
-    result = project.mapLayersByName("Fields 2024 (enhanced ×2, DIP + Decrappify)")[0]
+    result = project.mapLayersByName("Fields 2024 ×2 DIP + Decrappify")[0]
     assert result.blendMode() == QPainter.CompositionMode.CompositionMode_Multiply
     assert result.hueSaturationFilter().saturation() == 20
     assert style(source) == before, "the source layer is untouched"
@@ -198,7 +198,7 @@ def test_without_its_source_it_lies_on_top_in_the_default_style(
     plan = plan_of(source)
     project.removeMapLayer(source.id())
     result = add_result(plan, plan.output, LayerNames.of(plan, {}).result, project)
-    assert names_from_the_top(project.layerTreeRoot()) == ["gone (enhanced ×2, DIP + Decrappify)", "other"]
+    assert names_from_the_top(project.layerTreeRoot()) == ["gone ×2 DIP + Decrappify", "other"]
     renderer = result.renderer()
     assert (renderer.redBand(), renderer.greenBand(), renderer.blueBand()) == (1, 2, 3)
     assert result.crs().toProj() == crs.toProj()
@@ -210,7 +210,7 @@ def test_a_source_outside_the_layer_tree_does_not_matter(
     source = make_layer()
     project.addMapLayer(source, False)
     enhanced(source)
-    assert names_from_the_top(project.layerTreeRoot()) == ["Fields 2024 (enhanced ×2, DIP + Decrappify)"]
+    assert names_from_the_top(project.layerTreeRoot()) == ["Fields 2024 ×2 DIP + Decrappify"]
 
 
 def test_the_layers_file_is_the_output(make_layer: MakeLayer, enhanced: Enhanced, folder: Path) -> None:

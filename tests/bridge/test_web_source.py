@@ -270,7 +270,7 @@ class TestTheResult:
         assert [dataset.GetRasterBand(n).DataType for n in (1, 2, 3)] == [gdal.GDT_Byte] * 3
         np.testing.assert_array_equal(read_raster(plan.output)[:3, ::2, ::2], tiles_colours(plan.grid))
         result = add_result(plan, plan.output, LayerNames.of(plan, {}).result, project)
-        assert [node.name() for node in project.layerTreeRoot().children()] == ["Tiles (enhanced ×2, anchor)", "Tiles"]
+        assert [node.name() for node in project.layerTreeRoot().children()] == ["Tiles ×2 anchor", "Tiles"]
         renderer = result.renderer()
         assert isinstance(renderer, QgsMultiBandColorRenderer)
         assert (renderer.redBand(), renderer.greenBand(), renderer.blueBand()) == (1, 2, 3)

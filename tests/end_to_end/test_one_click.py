@@ -103,7 +103,7 @@ def test_a_sharper_layer_lies_above_the_original_in_its_place_and_style(
     group = QgsProject.instance().layerTreeRoot().findGroup("Virginia")
     run = {Method.ANCHOR: "anchor", Method.DECRAPPIFY: "Decrappify", Method.CHAIN: "DIP + Decrappify"}[method]
     names = [child.name() for child in group.children()]
-    assert names == [f"Fields 2024 (enhanced ×{scale}, {run})", "Fields 2024"]
+    assert names == [f"Fields 2024 ×{scale} {run}", "Fields 2024"]
     result = group.children()[0].layer()
     assert result.crs() == source.crs()
     assert result.extent() == EXTENT

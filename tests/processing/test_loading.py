@@ -24,9 +24,9 @@ from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import MakeLayer
 from headland.tests.support.toolbox import ALGORITHM
 
-HOW = "×4, DIP + Decrappify"
-RESULT, DIP = f"(enhanced {HOW})", "(enhanced ×4, DIP alone)"
-VEIL, HATCH, BORDERS = f"(possible error {HOW})", f"(uncertain {HOW})", f"(traced field borders {HOW})"
+HOW = "DIP + Decrappify"
+RESULT, DIP = f"×4 {HOW}", "×4 DIP alone"
+VEIL, HATCH, BORDERS = f"×4 possible error ({HOW})", f"×4 uncertain ({HOW})", f"×4 field borders ({HOW})"
 EXTRAS = (VEIL, HATCH, DIP, BORDERS)
 EVERYTHING = {"METHOD": "chain", "MAP_CONFIDENCE": True, "KEEP_DIP": True, "TRACE_BORDERS": True}
 

@@ -351,7 +351,7 @@ def three(dock: EnhanceDock, add_layer: AddLayer, fake_engine: FakeEngine, qtbot
     Person(qtbot).click(dock.enhance_button)
     qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
     group, below = QgsProject.instance().layerTreeRoot().children()
-    assert group.name() == "Fields 2024 (enhanced ×4, DIP + Decrappify)"
+    assert group.name() == "Fields 2024 ×4 DIP + Decrappify"
     assert below.layer() == source
     return [*(node.layer() for node in group.children()), source]
 
@@ -361,8 +361,8 @@ def test_with_dips_own_picture_the_strength_goes_from_source_over_dip_to_the_res
 ) -> None:
     result, dip, _source = three
     assert [layer.name() for layer in three] == [
-        "Fields 2024 (enhanced ×4, DIP + Decrappify)",
-        "Fields 2024 (enhanced ×4, DIP alone)",
+        "Fields 2024 ×4 DIP + Decrappify",
+        "Fields 2024 ×4 DIP alone",
         "Fields 2024",
     ]
     node = QgsProject.instance().layerTreeRoot().findLayer(dip.id())
@@ -413,10 +413,10 @@ def test_the_result_that_is_chosen_in_the_layer_tree_is_the_one_that_is_compared
     dock: EnhanceDock, window: Window, earlier: QgsRasterLayer
 ) -> None:
     panel, newer = dock.result_panel, QgsProject.instance().mapLayer(dock.result_panel.compare_box.layer_id)
-    assert panel.name_label.whole_text == newer.name() == "Fields 2024 (enhanced ×2, DIP + Decrappify)"
+    assert panel.name_label.whole_text == newer.name() == "Fields 2024 ×2 DIP + Decrappify"
     window.canvas.setCurrentLayer(earlier)
     assert panel.compare_box.layer_id == earlier.id()
-    assert panel.name_label.whole_text == "Fields 2024 (enhanced ×4, DIP + Decrappify)"
+    assert panel.name_label.whole_text == "Fields 2024 ×4 DIP + Decrappify"
     assert panel.command_button.isEnabled()
     panel.compare_box.slider.setValue(30)
     assert (earlier.opacity(), newer.opacity()) == (pytest.approx(0.3), 1.0)
@@ -457,7 +457,7 @@ def reopened(
     assert project.write(str(folder / "fields.qgs"))
     project.clear()
     assert project.read(str(folder / "fields.qgs"))
-    (result,) = project.mapLayersByName("Fields 2024 (enhanced ×4, DIP + Decrappify)")
+    (result,) = project.mapLayersByName("Fields 2024 ×4 DIP + Decrappify")
     return result
 
 

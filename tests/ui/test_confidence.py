@@ -36,10 +36,10 @@ def test_a_hatch_lies_above_the_result_and_the_panel_says_how_much_is_uncertain(
     names = [node.name() for node in group.children()]
     # Who digitizes needs the lines on top.
     assert names == [
-        "Fields 2024 (traced field borders ×4, DIP + Decrappify)",
-        "Fields 2024 (uncertain ×4, DIP + Decrappify)",
-        "Fields 2024 (possible error ×4, DIP + Decrappify)",
-        "Fields 2024 (enhanced ×4, DIP + Decrappify)",
+        "Fields 2024 ×4 field borders (DIP + Decrappify)",
+        "Fields 2024 ×4 uncertain (DIP + Decrappify)",
+        "Fields 2024 ×4 possible error (DIP + Decrappify)",
+        "Fields 2024 ×4 DIP + Decrappify",
     ]
     assert below.layer() == source
     # The veil would hide the colours, so only the hatch is shown.

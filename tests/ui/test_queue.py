@@ -58,11 +58,12 @@ def test_a_click_while_one_is_at_work_queues_another_and_all_come_onto_the_map(
     qtbot.waitUntil(dock.run_box.isHidden)
     assert not dock.queue_box.isVisible()
     names = sorted(layer.name() for layer in project.mapLayers().values())
+    # What stopped says here that the anchor took the place of Deep Image Prior.
     assert names == [
         "Fields 2024",
-        "Fields 2024 (enhanced ×2, DIP + Decrappify, stopped)",
-        "Fields 2024 (enhanced ×2, anchor, stopped)",
-        "Fields 2024 (enhanced ×4, DIP + Decrappify, stopped)",
+        "Fields 2024 ×2 anchor + Decrappify, stopped",
+        "Fields 2024 ×2 anchor, stopped",
+        "Fields 2024 ×4 anchor + Decrappify, stopped",
     ]
 
 

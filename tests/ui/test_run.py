@@ -67,7 +67,7 @@ def test_one_click_puts_the_result_above_its_source_and_leaves_that_alone(
     wait_for_end(dock, qtbot)
     group = project.layerTreeRoot().findGroup("Virginia")
     assert [child.name() for child in group.children()] == [
-        "Fields 2024 (enhanced ×4, DIP + Decrappify)",
+        "Fields 2024 ×4 DIP + Decrappify",
         "Fields 2024",
     ]
     result = group.children()[0].layer()
@@ -75,7 +75,7 @@ def test_one_click_puts_the_result_above_its_source_and_leaves_that_alone(
     assert result.extent() == layer.extent()
     assert (Path(layer.source()).read_bytes(), layer.renderer().type()) == (pixels, style)
     assert only_message(window).level() == Qgis.MessageLevel.Success
-    assert "“Fields 2024 (enhanced ×4, DIP + Decrappify)” is on the map" in only_message(window).text()
+    assert "“Fields 2024 ×4 DIP + Decrappify” is on the map" in only_message(window).text()
     # The next click would enhance the source again, and not the result.
     assert dock.layer_box.currentLayer() == layer
 
@@ -150,7 +150,7 @@ def test_stop_here_keep_this_gives_a_layer_and_says_what_it_is_made_of(
     wait_for_end(dock, qtbot)
     assert not dock.run_box.finish_button.isVisible()
     names = sorted(layer.name() for layer in project.mapLayers().values())
-    assert names == ["Fields 2024", "Fields 2024 (enhanced ×4, DIP + Decrappify, stopped)"]
+    assert names == ["Fields 2024", "Fields 2024 ×4 anchor + Decrappify, stopped"]
     text = only_message(window).text()
     assert text.endswith("Stopped early: 38 % of the area is done, the rest is only enlarged.")
 
@@ -251,7 +251,7 @@ def test_a_result_for_a_project_that_was_closed_is_kept_and_can_be_added(
     (button,) = (button for button in item.findChildren(QPushButton) if button.text() == "Add to the map")
     Person(qtbot).click(button)
     (layer,) = project.mapLayers().values()
-    assert layer.name() == "Fields 2024 (enhanced ×4, DIP + Decrappify)"
+    assert layer.name() == "Fields 2024 ×4 DIP + Decrappify"
     assert layer.isValid()
 
 

@@ -113,7 +113,7 @@ def test_one_click_puts_the_result_on_the_map_while_the_window_stays_alive(
     qtbot.waitUntil(lambda: dock.phase_label.text() == "Downloading the layer")
     qtbot.waitUntil(dock.run_box.isHidden, timeout=60_000)
     names = [node.name() for node in project.layerTreeRoot().children()]
-    assert names == ["Map (enhanced ×4, DIP + Decrappify)", "Map"]
+    assert names == ["Map ×4 DIP + Decrappify", "Map"]
     (result,) = (other for other in project.mapLayers().values() if other != layer)
     assert result.renderer().type() == "multibandcolor"
     assert result.extent().xMaximum() <= WMS_BOUNDS[2]

@@ -61,8 +61,8 @@ def test_a_click_puts_a_sharper_layer_on_the_map_within_a_minute_and_the_window_
     enhance(dock, qtbot)
     timer.stop()
     assert time.monotonic() - began < MINUTE_MS / 1000
-    (result,) = (layer for layer in project.mapLayers().values() if "enhanced" in layer.name())
-    assert result.name() == "Fields 2024 (enhanced ×4, anchor)"
+    (result,) = (layer for layer in project.mapLayers().values() if "×4" in layer.name())
+    assert result.name() == "Fields 2024 ×4 anchor"
     assert (result.width(), result.height()) == (600, 480)
     assert window.message_bar.items()[0].level() == Qgis.MessageLevel.Success
     # Python's lock is let go of: never was the window deaf for half of the work.
@@ -76,7 +76,7 @@ def test_the_result_says_that_qgis_itself_made_it_and_how_closely_it_agrees(
 ) -> None:
     add_layer(bands=1)
     enhance(dock, qtbot)
-    (result,) = (layer for layer in project.mapLayers().values() if "enhanced" in layer.name())
+    (result,) = (layer for layer in project.mapLayers().values() if "×4" in layer.name())
     items = gdal.Open(result.source()).GetMetadata()
     assert items["HEADLAND_ENGINE"] == "numpy, inside QGIS"
     assert items["HEADLAND_METHOD"] == "anchor"
@@ -185,7 +185,7 @@ def test_holes_stay_holes(dock: EnhanceDock, add_layer: AddLayer, project: QgsPr
     values[:, 10:20, 30:50] = 0
     layer = add_layer(values, nodata=0)
     enhance(dock, qtbot)
-    (result,) = (other for other in project.mapLayers().values() if "enhanced" in other.name())
+    (result,) = (other for other in project.mapLayers().values() if "×4" in other.name())
     expected = gdal.Open(layer.source()).ReadAsArray() == 0
     assert expected.any()
     np.testing.assert_array_equal(gdal.Open(result.source()).ReadAsArray() == 0, expected.repeat(4, 0).repeat(4, 1))
