@@ -210,9 +210,9 @@ export: setup ## make an ONNX file and its card of what "make train" left: DATA=
 	    $(if $(MIX),--mix "$(MIX)") $(if $(SHARE),--mix-share "$(SHARE)")
 
 .PHONY: calibrate-confidence
-calibrate-confidence: setup ## fit and calibrate the network that predicts errors: DATA=folder with highres/ OUT=file.npz STEPS=600
+calibrate-confidence: setup ## fit and calibrate the network that predicts errors: DATA=folder with highres/ OUT=file.npz STEPS=2400
 	"$(DEV)/bin/python" -m headland.models.training.calibrate_confidence "$(DATA)" \
-	    "$(or $(OUT),$(BUILD_PATH)/confidence.npz)" --steps $(or $(STEPS),600)
+	    "$(or $(OUT),$(BUILD_PATH)/confidence.npz)" --steps $(or $(STEPS),2400)
 
 .PHONY: bench-confidence
 bench-confidence: setup ## do the error bounds hold, and do they rank errors: DATA=folder with highres/ and scenes/ SCALE=2|4 PART=validation OUT=file.json NETWORK=file.npz

@@ -169,14 +169,14 @@ class Enhancer:
             return {method: JudgedTile(project(made[method]), begun.estimate, levels) for method in methods}
 
 
-def draw_misjudged_sensor(rng: np.random.Generator) -> Sensor:
+def draw_misjudged_sensor(rng: np.random.Generator, noise_range_sd: tuple[float, float] = NOISE_SD) -> Sensor:
     """Draw a sensor of which the engine knows the blur to some 15 %, or takes it for any sensor's, whatever it is."""
     mtf = np.clip(rng.uniform(*TRUE_MTF) * rng.uniform(0.85, 1.18, BANDS), 0.05, 0.55)
     if rng.random() < KNOWN_SHARE:
         assumed = np.clip(mtf * math.exp(rng.normal(0.0, 0.15)), 0.05, 0.55)
     else:
         assumed = np.full(BANDS, rng.uniform(*ASSUMED_MTF))
-    least_noise, most_noise = (math.log(sd) for sd in NOISE_SD)
+    least_noise, most_noise = (math.log(sd) for sd in noise_range_sd)
     noise_sd = math.exp(rng.uniform(least_noise, most_noise))
     return replace(
         draw_sensor(rng),

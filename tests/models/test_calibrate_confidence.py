@@ -123,7 +123,6 @@ def test_a_scale_factor_that_the_file_does_not_hold_is_named(tmp_path: Path) -> 
 def test_one_run_leaves_a_file_that_both_scale_factors_can_use(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibrate_confidence, "EVERY", {part: {} for part in Part})
     monkeypatch.setattr(calibrate_confidence, "SENSORS_A_PLACE", {part: {} for part in Part})
     output = tmp_path / "confidence.npz"
     calibrate_confidence.main([str(data), str(output), "--steps", "3"])
