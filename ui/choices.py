@@ -24,7 +24,7 @@ def methods() -> tuple[Choice, ...]:
         Choice(
             Method.CHAIN,
             tr("DIP, then Decrappify"),
-            tr("Removes the pixels, then steepens field borders and calms the fields."),
+            tr("Removes the pixels, then draws field borders steeper."),
         ),
         Choice(
             Method.DIP,

@@ -12,6 +12,8 @@ from .messages import stopped_in_words
 
 # What is closer to the source than this is said as this: more digits would mean nothing.
 CLOSEST = 0.1
+# Edges that are no steeper than this would read as 1.0 times as sharp.
+SHARPER = 1.05
 
 
 def result_in_words(report: dict[str, Any]) -> str:
@@ -51,7 +53,9 @@ def _agreement(report: dict[str, Any]) -> str:
 
 def _sharpness(report: dict[str, Any]) -> str:
     ratio = report.get("edges_times_sharper")
-    return tr("Edges {ratio:.1f} × sharper.").format(ratio=ratio) if _is_number(ratio) else ""
+    if not _is_number(ratio):
+        return ""
+    return tr("Edges {ratio:.1f} × sharper.").format(ratio=ratio) if ratio >= SHARPER else tr("Edges no sharper.")
 
 
 def _uncertain(report: dict[str, Any]) -> str:

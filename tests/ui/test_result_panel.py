@@ -49,6 +49,7 @@ def test_the_figures_behind_them_are_told_band_by_band() -> None:
         ({}, ""),
         ({"consistency": {"rmse_over_noise": [None, float("nan")]}, "edges_times_sharper": None}, ""),
         ({"consistency": {"rmse_over_noise": [0.001]}}, "Agrees with the source to 0.1 × its noise."),
+        ({"edges_times_sharper": 1.04}, "Edges no sharper."),
         (
             {"edges_times_sharper": 1.5, "stopped": {"share_done": 0.25, "rest": "anchor"}},
             "Edges 1.5 × sharper. Stopped early: 25 % of the area is done, the rest is sharpened without a network.",
