@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,13 @@ from .words import tr
 
 # QGIS itself writes these beside a raster when it shows it: statistics and overviews, not what was measured.
 _WRITTEN_BY_VIEWING = (".aux.xml", ".ovr")
+# Into a virtual raster itself GDAL writes the statistics, when QGIS lets go of it.
+_VIRTUAL_RASTER = ".vrt"
+_STATISTICS = re.compile(
+    rb'<MDI key="STATISTICS_[^<]*</MDI>|<Histograms>.*?</Histograms>|<Metadata>\s*</Metadata>|\s+', re.DOTALL
+)
+# Of a longer one only size and time are looked at: a plan is made anew whenever the map moves.
+_LONGEST_VIRTUAL_RASTER = 4_000_000
 
 
 class SourceChanged(SourceUnreadable):
@@ -25,8 +34,9 @@ class SourceFile:
     """A file as it was at one moment.
 
     Attributes:
-        state: its size and when it was written; None if it is not there, or no file of the operating system, of which
-            nothing can be told. Not its inode: some network file systems make that up anew.
+        state: its size and when it was written, or of a virtual raster the length and a checksum of all but its
+            statistics; None if it is not there, or no file of the operating system, of which nothing can be told. Not
+            its inode: some network file systems make that up anew.
     """
 
     path: Path
@@ -37,10 +47,23 @@ class SourceFile:
         """Return the file as it is now."""
         try:
             found = path.stat()
+            # A folder changes whenever something is put beside the raster in it.
+            if not stat.S_ISREG(found.st_mode):
+                return cls(path, None)
+            if path.suffix.lower() == _VIRTUAL_RASTER and found.st_size <= _LONGEST_VIRTUAL_RASTER:
+                return cls(path, _without_statistics(path.read_bytes()))
         except (OSError, ValueError):
             return cls(path, None)
-        # A folder changes whenever something is put beside the raster in it.
-        return cls(path, (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None)
+        return cls(path, (found.st_size, found.st_mtime_ns))
+
+
+def _without_statistics(content: bytes) -> tuple[int, int]:
+    """Return the length and a checksum of what a virtual raster says of its pixels."""
+    previous = b""
+    # What held nothing but statistics goes with them.
+    while content != previous:
+        previous, content = content, _STATISTICS.sub(b"", content)
+    return len(content), int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
 
 
 def source_files(paths: Iterable[Path]) -> tuple[SourceFile, ...]:

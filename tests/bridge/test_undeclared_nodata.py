@@ -269,9 +269,7 @@ def declared_in_some_way(way: str, values: NDArray[np.uint16], folder: Path) -> 
 def test_where_anything_is_declared_zeros_are_what_they_were(make_plan: MakePlan, folder: Path, way: str) -> None:
     values = fields(3, 60, 60)
     values[:, :30, :30] = 0
-    # Kept: where QGIS lets go of a layer of a VRT, GDAL writes statistics into that file.
-    layer = declared_in_some_way(way, values, folder)
-    plan = make_plan(layer)
+    plan = make_plan(declared_in_some_way(way, values, folder))
     carry_out(plan)
     np.testing.assert_array_equal(read_raster(plan.output), values.repeat(2, axis=1).repeat(2, axis=2))
     assert read_valid(plan.output).all()
