@@ -89,7 +89,7 @@ class EnhanceController(QObject):
 
     @property
     def is_looking(self) -> bool:
-        """Whether that is a quick look."""
+        """Whether the work that is going on is a quick look."""
         return self._running is not None and self._running.is_quick_look
 
     @property

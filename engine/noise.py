@@ -55,8 +55,8 @@ def noise_sd(band: NDArray[np.floating[Any]], valid: NDArray[np.bool_]) -> Optio
     whole = whole[:, :-2] & whole[:, 1:-1] & whole[:, 2:]
     if not whole.any():
         return None
-    centre = band[1:-1, 1:-1]
-    is_at_end = (centre == band[valid].min()) | (centre == band[valid].max())
+    centre, measured = band[1:-1, 1:-1], band[valid]
+    is_at_end = (centre == measured.min()) | (centre == measured.max())
     varied = whole & ~(is_at_end & _is_constant(response == 0.0, band))
     response = np.sort(response[varied if varied.any() else whole])
     return float(response[response.size // 4]) / (HALF_NORMAL_QUARTILE * IMMERKAER_GAIN)

@@ -56,14 +56,14 @@ def find_zero_areas(numbers: Numbers, marks: Numbers, on_strip: Callable[[], Non
 
 def make_invalid(marks: Numbers, valid: Numbers) -> None:
     """Write False into ``valid`` (band, row, column) in the areas of ``marks`` (1, row, column)."""
-    for rows in strips_of(marks):
+    for rows in _strips_of(marks):
         area = marks[0, rows] == AREA
         if area.any():
             for band in range(len(valid)):
                 valid[band, rows] = np.asarray(valid[band, rows]) & ~area
 
 
-def strips_of(array: Numbers) -> Iterator[slice]:
+def _strips_of(array: Numbers) -> Iterator[slice]:
     """Yield the rows of ``array`` (band, row, column), some at a time, from the first to the last."""
     _, rows, columns = array.shape
     step = max(1, STRIP_PX // max(1, columns))
@@ -74,7 +74,7 @@ def strips_of(array: Numbers) -> Iterator[slice]:
 def _mark_zeros(numbers: Numbers, marks: Numbers, on_strip: Callable[[], None]) -> int:
     """Mark where every band is 0, and return how many pixels that are."""
     zeros_px = 0
-    for rows in strips_of(numbers):
+    for rows in _strips_of(numbers):
         is_zero = numbers[0, rows] == 0
         for band in range(1, len(numbers)):
             # Hardly any extent has zeros at all: then one band is all that is read again.
@@ -118,7 +118,7 @@ def _sweep(
     Args:
         squares: what new areas begin with, on the way down; None if there are to be none.
     """
-    strips = list(strips_of(marks))
+    strips = list(_strips_of(marks))
     newly_px = 0
     reached = np.zeros(marks.shape[2], bool)
     for rows in strips if is_downwards else reversed(strips):

@@ -42,7 +42,7 @@ from ..bridge.request import EnhanceRequest
 from ..engine.job import LARGEST_MTF, LARGEST_SEED, SCALE_FACTORS, SMALLEST_MTF, Device, Method, Preset, Sensor
 from .help import LABELS, SHORT_HELP
 from .loading import prepare_loading
-from .planning import plan_for
+from .planning import cautions_of, plan_for
 from .teller import Teller
 from .typed_values import as_flag, check_model, check_seed, is_four_numbers, with_choice_as_text
 
@@ -222,14 +222,8 @@ class EnhanceExtentAlgorithm(QgsProcessingAlgorithm):
             self._plan = plan_for(request, context.transformContext())
         except CannotEnhance as error:
             raise QgsProcessingException(str(error)) from error
-        for caution in self._plan.cautions:
+        for caution in cautions_of(self._plan):
             feedback.pushWarning(caution)
-        if self._plan.is_extent_clipped:
-            window = self._plan.window
-            feedback.pushWarning(
-                f"The extent reaches beyond the layer: only the {window.width_px} × {window.height_px} pixels that lie "
-                "on it are enhanced. An extent is written xmin,xmax,ymin,ymax."
-            )
         return True
 
     def processAlgorithm(  # noqa: N802

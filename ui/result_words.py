@@ -52,8 +52,8 @@ def _agreement(report: dict[str, Any]) -> str:
 
 
 def _sharpness(report: dict[str, Any]) -> str:
-    ratio = report.get("edges_times_sharper")
-    if ratio is None or not _is_number(ratio):
+    ratio: Any = report.get("edges_times_sharper")
+    if not _is_number(ratio):
         return ""
     return tr("Edges {ratio:.1f} × sharper.").format(ratio=ratio) if ratio >= SHARPER else tr("Edges no sharper.")
 

@@ -10,6 +10,8 @@ import pytest
 from osgeo import gdal
 from qgis.PyQt.QtGui import QImage
 
+from headland.tests.support.rasters import fields, write_raster
+
 ROOT = Path(__file__).resolve().parents[2]
 SCENE = ROOT / "tests" / "data" / "s2_farmland_virginia.tif"
 
@@ -37,6 +39,18 @@ def test_both_sides_show_the_same_place_in_the_same_stretch(before_after: Module
     assert (pair.scale, pair.pixel_size, pair.unit) == (4, 10.0, "m")
     assert pair.source.shape == (3, 80, 100)
     np.testing.assert_array_equal(pair.source.repeat(4, 1).repeat(4, 2), pair.enhanced)
+
+
+def test_what_became_nodata_counts_for_no_stretch_though_the_source_does_not_declare_it(
+    before_after: ModuleType, tmp_path: Path
+) -> None:
+    values = fields(1, 60, 60)
+    values[:, :, :25] = 0
+    undeclared, declared = (write_raster(tmp_path / f"{nodata}.tif", values, nodata=nodata) for nodata in (None, 0))
+    enhanced = tmp_path / "enhanced.tif"
+    gdal.Translate(str(enhanced), str(declared), widthPct=200, heightPct=200).FlushCache()
+    seen, expected = (before_after.read_pair(source, enhanced, [1]).source for source in (undeclared, declared))
+    np.testing.assert_array_equal(seen, expected)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from qgis.core import QgsCoordinateReferenceSystem, QgsProject, QgsRasterLayer, 
 from qgis.PyQt.QtCore import Qt
 
 from headland.bridge.controller import EnhanceController
+from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import (  # noqa: F401
     MakeLayer,
     UseEngine,
@@ -26,10 +27,18 @@ from headland.tests.support.fixtures import (  # noqa: F401
 )
 from headland.tests.support.installations import engine  # noqa: F401
 from headland.tests.support.person import Person
-from headland.tests.support.window import Window
+from headland.tests.support.window import Window, wait_for_map
 from headland.ui.dock_widget import EnhanceDock
 
 AddLayer = Callable[..., QgsRasterLayer]
+LONGEST_RUN_MS = 60_000
+
+
+def enhance(dock: EnhanceDock, qtbot: QtBot) -> None:
+    """Click as soon as that can be done, and wait for the end."""
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    Person(qtbot).click(dock.enhance_button)
+    qtbot.waitUntil(dock.run_box.isHidden, timeout=LONGEST_RUN_MS)
 
 
 @pytest.fixture
@@ -100,3 +109,34 @@ def add_layer(make_layer: MakeLayer, window: Window, project: QgsProject) -> Add
         return layer
 
     return add
+
+
+@pytest.fixture
+def result(
+    dock: EnhanceDock,
+    window: Window,
+    add_layer: AddLayer,
+    fake_engine: FakeEngine,  # noqa: F811
+    qtbot: QtBot,
+) -> QgsRasterLayer:
+    """A result, drawn all black so that it differs from its source, and the map of both."""
+    source = add_layer(bands=3)
+    enhance(dock, qtbot)
+    (result,) = (layer for layer in QgsProject.instance().mapLayers().values() if layer is not source)
+    result.brightnessFilter().setBrightness(-255)
+    window.canvas.setLayers([result, source])
+    extent = source.extent()
+    extent.scale(0.8)
+    window.canvas.setExtent(extent)
+    wait_for_map(window, qtbot)
+    return result
+
+
+@pytest.fixture
+def earlier(dock: EnhanceDock, result: QgsRasterLayer, qtbot: QtBot) -> QgsRasterLayer:
+    """A result with a newer one above it."""
+    Person(qtbot).click(dock.scale_buttons.button(2))
+    qtbot.waitUntil(dock.enhance_button.isEnabled)
+    Person(qtbot).click(dock.enhance_button)
+    qtbot.waitUntil(lambda: dock.result_panel.compare_box.layer_id != result.id(), timeout=LONGEST_RUN_MS)
+    return result

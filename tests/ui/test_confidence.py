@@ -14,7 +14,7 @@ from headland.tests.support.engines import FakeEngine
 from headland.tests.support.fixtures import UseEngine
 from headland.tests.support.person import Person
 from headland.tests.support.rasters import fields
-from headland.tests.ui.conftest import AddLayer
+from headland.tests.ui.conftest import AddLayer, enhance
 from headland.ui.dock_widget import EnhanceDock
 
 TIMEOUT_MS = 60_000
@@ -87,9 +87,7 @@ def test_zeros_that_were_taken_as_nodata_are_told_of_with_what_to_do(
     values = fields(3, 40, 60)
     values[:, :, 30:] = 0
     add_layer(values)
-    qtbot.waitUntil(dock.enhance_button.isEnabled)
-    Person(qtbot).click(dock.enhance_button)
-    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    enhance(dock, qtbot)
     text = dock.result_panel.label.text()
     assert "Areas that are 0 in every chosen band were taken as nodata, which the layer does not declare" in text
     assert "enter a value that it does not have as additional no data value" in text
@@ -99,9 +97,7 @@ def test_an_extent_of_zeros_is_refused_in_words(
     dock: EnhanceDock, add_layer: AddLayer, fake_engine: FakeEngine, qtbot: QtBot
 ) -> None:
     add_layer(np.zeros((3, 40, 60), np.uint16))
-    qtbot.waitUntil(dock.enhance_button.isEnabled)
-    Person(qtbot).click(dock.enhance_button)
-    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    enhance(dock, qtbot)
     assert "The extent holds nothing but 0" in dock.notice.sentence
 
 

@@ -14,7 +14,7 @@ from qgis.PyQt.QtWidgets import QApplication
 
 from headland.tests.support.engines import FakeEngine
 from headland.tests.support.person import Person
-from headland.tests.ui.conftest import AddLayer
+from headland.tests.ui.conftest import AddLayer, enhance
 from headland.ui.dock_widget import EnhanceDock
 from headland.ui.result_words import figures_in_words, result_in_words
 
@@ -64,9 +64,7 @@ def test_what_is_not_known_is_not_said(report: dict[str, Any], words: str) -> No
 def done(dock: EnhanceDock, add_layer: AddLayer, fake_engine: FakeEngine, qtbot: QtBot) -> EnhanceDock:
     """The dock after a run."""
     add_layer(bands=2)
-    qtbot.waitUntil(dock.enhance_button.isEnabled)
-    Person(qtbot).click(dock.enhance_button)
-    qtbot.waitUntil(dock.run_box.isHidden, timeout=TIMEOUT_MS)
+    enhance(dock, qtbot)
     return dock
 
 
