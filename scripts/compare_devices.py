@@ -56,8 +56,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     options = parser.parse_args(arguments)
     low_res = drawn_scene(options.size_px)
-    rows = {name: compare(name, low_res, Device(options.device)) for name in options.methods}
-    options.out.write_text(json.dumps({"size_px": options.size_px, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    rows: dict[str, dict[str, Any]] = {}
+    for name in options.methods:
+        rows[name] = compare(name, low_res, Device(options.device))
+        # After each: a borrowed machine may be gone before the last.
+        results = {"size_px": options.size_px, "rows": rows}
+        options.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(table(options.size_px, rows) + "\n")
     return 0
 

@@ -34,7 +34,7 @@ class VggLoss(nn.Module):
 
     Args:
         weights_file: an .npz with torchvision's key names (BGR input).
-        weights: block number (1 to 5) to weight; blocks after the last one are not computed.
+        weights: block number (1 to 5) to weight; blocks after the last one are not computed, without any none is.
         direction_weight: weight of the distance of directions, relative to the L1 distance.
         gram_weight: weight of the L1 distance of Gram matrices (texture statistics) at the same places.
     """
@@ -52,7 +52,7 @@ class VggLoss(nn.Module):
         self._gram_weight = gram_weight
         self._convolutions = nn.ModuleDict()
         with np.load(weights_file) as archive:
-            for index in (i for block in VGG_BLOCKS[: max(weights)] for i in block):
+            for index in (i for block in VGG_BLOCKS[: max(weights, default=0)] for i in block):
                 kernel = torch.from_numpy(archive[f"features.{index}.weight"].astype(np.float32))
                 bias = torch.from_numpy(archive[f"features.{index}.bias"].astype(np.float32))
                 self._convolutions[str(index)] = _fixed_convolution(kernel, bias)
@@ -80,7 +80,7 @@ class VggLoss(nn.Module):
     def features(self, image: Tensor) -> Iterator[Tensor]:
         """Yield the activations at the end of each block."""
         x = _to_bgr(image, VGG_MEANS_BGR).contiguous(memory_format=torch.channels_last)
-        for block, indices in enumerate(VGG_BLOCKS[: max(self._weights)]):
+        for block, indices in enumerate(VGG_BLOCKS[: max(self._weights, default=0)]):
             if block:
                 # VGG's own max-pooling aliases, and a network that is trained by it draws a grid to please it; a
                 # blurred average does not (Hénaff and Simoncelli 2016).

@@ -26,7 +26,11 @@ class Recipe:
         raw_pixel_weight: of the L1 distance before it, so that the network does not lean on the step.
         edge_weight: of the L1 distance of differences between neighbours, after the consistency step: steep borders.
         grid_weight: of a pattern that repeats with the pixel grid.
-        vgg_weights: of the relative L1 distance at the end of each VGG block.
+        lines_weight: of fine power that is gathered in directions where the truth's is not.
+        missing_weight: of fine power that the truth has and the result has not.
+        teacher_weight: of the distance from what the model that training started from draws, with upright and level
+            lines alike (teacher.py); 0 for no teacher.
+        vgg_weights: of the relative L1 distance at the end of each VGG block; none for no VGG.
         direction_weight: of the distance of VGG feature directions, relative to their L1 distance.
         gram_weight: of the texture statistics; 0 because they invite invented texture.
         adversarial_weight: of what a discriminator, which learns meanwhile, finds to blame; 0 for none.
@@ -50,6 +54,9 @@ class Recipe:
     raw_pixel_weight: float
     edge_weight: float
     grid_weight: float
+    lines_weight: float
+    missing_weight: float
+    teacher_weight: float
     vgg_weights: dict[str, float]
     direction_weight: float
     gram_weight: float

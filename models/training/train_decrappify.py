@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from tqdm import tqdm
 
 from ..decrappify.network import Decrappify
@@ -34,10 +33,12 @@ from .degradation import MARGIN_PX, Batch, Enlargement, Enlarger, centre, load_p
 from .image_bank import ImageBank, jitter_radiometry
 from .imagery import IMAGE_SETS, ImageSet, load_images
 from .layout import use_channels_last
+from .losses import Losses
 from .onnx_weights import onnx_weights
 from .perceptual import VggLoss
 from .recipe import RESTORED, Budget, Recipe
 from .sensors import SensorBank, draw_sensor
+from .teacher import EvenTeacher, distance
 from .validation import Validation
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -45,8 +46,6 @@ LOG_FILE = "log.jsonl"
 LONGEST_STEP_S = 60.0
 """A step that took longer was suspended (a sleeping laptop); that time does not count."""
 RECIPE_FILE = Path(__file__).with_name("decrappify.json")
-GRID_PX = 8
-"""Period of the pattern that the loss looks for: the coarsest shuffles of the decoder that a crop holds often."""
 PRIOR_FOLDER = Path(__file__).parents[1] / "dip"
 SHUFFLED_SHARE = 0.6
 """Of the crops, how many get their bands in another order: colours as cameras show them must stay the commonest."""
@@ -54,12 +53,13 @@ SHUFFLED_SHARE = 0.6
 
 @dataclass
 class Run:
-    """What a checkpoint holds: the network, its averaged weights, the optimisers, the step and the seconds so far."""
+    """What a checkpoint holds: the networks, the optimisers, the step and the seconds so far."""
 
     network: Decrappify
     averaged: Decrappify
     optimiser: torch.optim.AdamW
     adversary: Adversary | None = None
+    teacher: EvenTeacher | None = None
     step: int = 0
     elapsed_s: float = 0.0
 
@@ -69,7 +69,12 @@ class Run:
 
         Args:
             model_file: an exported Decrappify to go on from instead.
+
+        Raises:
+            ValueError: if the recipe asks for a teacher and there is no trained model to be one.
         """
+        if recipe.teacher_weight and model_file is None:
+            raise ValueError("The recipe has a teacher (teacher_weight), which is the model that training starts from.")
         torch.manual_seed(recipe.seed)
         network, averaged = Decrappify().to(device), Decrappify().to(device)
         if model_file is None:
@@ -88,7 +93,8 @@ class Run:
         is_fused = torch.device(device).type == "cuda"
         optimiser = torch.optim.AdamW(groups, lr=0.0, weight_decay=recipe.weight_decay, fused=is_fused)
         adversary = Adversary(recipe.adversary_learning_rate, device) if recipe.adversarial_weight else None
-        return cls(network, averaged, optimiser, adversary)
+        teacher = EvenTeacher(averaged) if recipe.teacher_weight else None
+        return cls(network, averaged, optimiser, adversary, teacher)
 
     @property
     def device(self) -> torch.device:
@@ -102,6 +108,7 @@ class Run:
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "adversary": self.adversary.state_dict() if self.adversary else None,
+            "teacher": self.teacher.state_dict() if self.teacher else None,
             "step": self.step,
             "elapsed_s": self.elapsed_s,
         }
@@ -117,6 +124,8 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         if self.adversary and state.get("adversary"):
             self.adversary.load_state_dict(state["adversary"])
+        if self.teacher and state.get("teacher"):
+            self.teacher.load_state_dict(state["teacher"])
         self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
 
 
@@ -127,13 +136,13 @@ class Trainer:
         recipe: the settings.
         images: the clean images.
         enlarger: makes of low-res images what the network will be fed.
-        vgg_loss: the perceptual loss.
+        losses: what compares results with the truth.
         run: what is trained.
     """
 
-    def __init__(self, recipe: Recipe, images: ImageBank, enlarger: Enlarger, vgg_loss: VggLoss, run: Run) -> None:
+    def __init__(self, recipe: Recipe, images: ImageBank, enlarger: Enlarger, losses: Losses, run: Run) -> None:
         self.recipe, self.run = recipe, run
-        self._images, self._enlarger, self._vgg_loss = images, enlarger, vgg_loss
+        self._images, self._enlarger, self._losses = images, enlarger, losses
         self._sensors: dict[tuple[int, int], SensorBank] = {}
         self._unrestored = {how: weight for how, weight in recipe.input_weights.items() if how != RESTORED}
 
@@ -145,7 +154,12 @@ class Trainer:
         with self._autocast():
             restored = run.network(enlarged)
         consistent = batch.project(restored.float())
-        losses = self._losses(restored.float(), consistent, centre(batch.target))
+        losses = self._losses(restored.float(), consistent, centre(batch.target), run.step)
+        if run.teacher:
+            with self._autocast():
+                taught = run.teacher(enlarged)
+            losses["teacher"] = distance(consistent, batch.project(taught))
+            losses["total"] = losses["total"] + recipe.teacher_weight * losses["teacher"]
         if run.adversary:
             losses["adversarial"] = run.adversary.loss(consistent, centre(batch.target), enlarged)
             losses["total"] = losses["total"] + recipe.adversarial_weight * losses["adversarial"]
@@ -158,17 +172,6 @@ class Trainer:
         self._average()
         run.step += 1
         return {name: value.detach() for name, value in losses.items()}
-
-    def _losses(self, restored: Tensor, consistent: Tensor, target: Tensor) -> dict[str, Tensor]:
-        recipe = self.recipe
-        pixel, raw = functional.l1_loss(consistent, target), functional.l1_loss(restored, target)
-        edge, grid = edge_distance(consistent, target), grid_strength(restored - target)
-        # Another corner at every step: no pattern may fit the places where VGG pools.
-        row, column = np.random.default_rng([recipe.seed, self.run.step, 1]).integers(0, 2 * GRID_PX, 2)
-        vgg = self._vgg_loss(consistent[..., row:, column:], target[..., row:, column:])
-        total = recipe.pixel_weight * pixel + recipe.raw_pixel_weight * raw + vgg
-        total = total + recipe.edge_weight * edge + recipe.grid_weight * grid
-        return {"total": total, "pixel": pixel, "raw_pixel": raw, "edge": edge, "grid": grid, "vgg": vgg}
 
     def _draw(self, progress: float) -> tuple[Batch, Tensor]:
         """Return a batch and what the network is fed of it (without the margin)."""
@@ -214,25 +217,6 @@ class Trainer:
         decay = min(self.recipe.ema_decay, (1.0 + self.run.step) / (10.0 + self.run.step))
         for averaged, current in zip(self.run.averaged.parameters(), self.run.network.parameters()):
             averaged.lerp_(current, 1.0 - decay)
-
-
-def edge_distance(image: Tensor, target: Tensor) -> Tensor:
-    """Return the mean absolute difference of the gradients of (batch, band, row, column), by forward differences."""
-    error = image - target
-    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-
-
-def grid_strength(error: Tensor) -> Tensor:
-    """Return how much of an error (batch, band, row, column) repeats every eight pixels: 0 for one without a grid.
-
-    Networks that draw pixels by shuffling, trained by features, tend to a pattern that stands still on the pixel grid.
-    Whatever an image holds averages out over its repeats; such a pattern does not.
-    """
-    batch, bands, height, width = error.shape
-    rows, columns = height // GRID_PX, width // GRID_PX
-    cells = error[..., : rows * GRID_PX, : columns * GRID_PX].reshape(batch, bands, rows, GRID_PX, columns, GRID_PX)
-    pattern = cells.mean(dim=(2, 4))
-    return (pattern - pattern.mean(dim=(2, 3), keepdim=True)).abs().mean()
 
 
 def train(trainer: Trainer, budget: Budget, folder: Path, on_checkpoint: Callable[[Run], dict[str, Any]]) -> None:
@@ -288,7 +272,7 @@ def prepare(data_folder: Path, recipe: Recipe, start: Start, sets: tuple[ImageSe
     enlarger = Enlarger(priors, torch.bfloat16 if recipe.bf16 else torch.float32)
     encoder_file = data_folder / "weights" / "resnet18_to_layer3_bn_folded_fp16.npz"
     run = Run.start(recipe, encoder_file, start.model_file, start.device)
-    return Trainer(recipe, images, enlarger, vgg_loss, run)
+    return Trainer(recipe, images, enlarger, Losses(recipe, vgg_loss), run)
 
 
 def main(arguments: list[str]) -> int:

@@ -14,8 +14,10 @@ from PIL import Image
 from headland.models.decrappify.network import Decrappify
 from headland.models.dip.prior_network import PriorConfig, PriorNetwork, save_weights
 from headland.models.training.export_decrappify import export, round_weights
+from headland.models.training.losses import edge_distance, grid_strength
 from headland.models.training.perceptual import VGG_BLOCKS, VggLoss
 from headland.models.training.recipe import Budget, Recipe
+from headland.models.training.teacher import EvenTeacher
 from headland.models.training.train_decrappify import (
     CHECKPOINT_FILE,
     LOG_FILE,
@@ -23,8 +25,6 @@ from headland.models.training.train_decrappify import (
     Run,
     Start,
     Trainer,
-    edge_distance,
-    grid_strength,
     prepare,
     read_log,
     train,
@@ -68,6 +68,8 @@ def recipe() -> Recipe:
         encoder_frozen_until=0.4,
         sensors=3,
         input_weights={"bicubic": 0.2, "anchor": 0.2, "prior": 0.3, "restored": 0.3},
+        lines_weight=0.1,
+        missing_weight=0.1,
         adversarial_weight=0.1,
         checkpoint_every_s=0.0,
     )
@@ -128,6 +130,54 @@ def test_training_goes_on_from_an_exported_model(data_folder: Path, recipe: Reci
         assert torch.equal(started.averaged.state_dict()[name], value), name
 
 
+@pytest.fixture
+def trained_model(tmp_path: Path) -> Path:
+    """A model that does draw something."""
+    torch.manual_seed(3)
+    network = Decrappify()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    torch.nn.init.normal_(network.residual.weight, std=0.2)
+    round_weights(network)
+    export(network, tmp_path / "trained.onnx")
+    return tmp_path / "trained.onnx"
+
+
+def test_with_a_teacher_the_distance_from_it_is_paid_for(
+    data_folder: Path, recipe: Recipe, trained_model: Path
+) -> None:
+    def losses(weight: float) -> dict[str, torch.Tensor]:
+        taught = replace(recipe, vgg_weights={}, adversarial_weight=0.0, teacher_weight=weight)
+        return prepare(data_folder, taught, Start(data_folder, trained_model)).step(progress=0.1)
+
+    without, with_it = losses(0.0), losses(2.0)
+    assert "teacher" not in without
+    assert float(with_it["teacher"]) > 0.0
+    paid = float(with_it["total"]) - float(without["total"])
+    assert paid == pytest.approx(2.0 * float(with_it["teacher"]), rel=1e-3)
+
+
+def test_a_run_goes_on_with_the_teacher_that_it_had(
+    data_folder: Path, recipe: Recipe, trained_model: Path, tmp_path: Path
+) -> None:
+    taught = replace(recipe, teacher_weight=1.0)
+    first = prepare(data_folder, taught, Start(data_folder, trained_model)).run
+    first.save(tmp_path / CHECKPOINT_FILE)
+    other = Decrappify()
+    resumed = Run.start(taught, data_folder / "weights" / "resnet18_to_layer3_bn_folded_fp16.npz", trained_model)
+    assert resumed.teacher is not None
+    assert first.teacher is not None
+    resumed.teacher = EvenTeacher(other)
+    resumed.load(tmp_path / CHECKPOINT_FILE)
+    image = torch.rand(1, 3, 32, 32)
+    assert torch.allclose(resumed.teacher(image), first.teacher(image), atol=1e-4)
+
+
+def test_an_untrained_network_is_no_teacher(data_folder: Path, recipe: Recipe) -> None:
+    with pytest.raises(ValueError, match="teacher_weight"):
+        prepare(data_folder, replace(recipe, teacher_weight=1.0), Start(data_folder))
+
+
 def test_a_file_with_another_network_is_no_start(data_folder: Path, recipe: Recipe, tmp_path: Path) -> None:
     other = onnx.helper.make_graph([], "other", [], [])
     onnx.save(onnx.helper.make_model(other), tmp_path / "other.onnx")
@@ -169,8 +219,9 @@ def test_the_vgg_loss_is_zero_only_for_equal_images_and_passes_a_gradient(data_f
     assert float(image.grad.abs().max()) > 0.0
 
 
-def test_the_shipped_recipe_reads_back_as_written(tmp_path: Path) -> None:
-    recipe = Recipe.load(RECIPE_FILE)
+@pytest.mark.parametrize("file", sorted(RECIPE_FILE.parent.glob("decrappify*.json")), ids=lambda file: file.stem)
+def test_every_shipped_recipe_reads_back_as_written(file: Path, tmp_path: Path) -> None:
+    recipe = Recipe.load(file)
     recipe.save(tmp_path / "recipe.json")
     assert Recipe.load(tmp_path / "recipe.json") == recipe
 
