@@ -77,7 +77,7 @@ def _cells(device: torch.device) -> Tensor:
     """Return the matrix that averages a window's frequencies by ring and sector: (frequency, ring x sector)."""
     with torch.inference_mode(mode=False):
         rows, columns = torch.fft.fftfreq(WINDOW_PX)[:, None], torch.fft.rfftfreq(WINDOW_PX)[None, :]
-        # Of all frequencies but those of the first column half are left out, as they say the same again.
+        # rfft2 leaves out one of each pair of equal frequencies but in the first column: there each counts half.
         weight = torch.where(columns == 0.0, 0.5, 1.0).expand(WINDOW_PX, -1).flatten()
         turn = torch.atan2(rows, columns).flatten() / math.pi
         sector = (turn * SECTORS).round().long() % SECTORS

@@ -117,14 +117,20 @@ class Run:
         unfinished.replace(path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
+        """Go on from a checkpoint.
+
+        Raises:
+            ValueError: if the run has a teacher and the checkpoint none.
+        """
         state = torch.load(path, weights_only=True, map_location=self.device)
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
         if self.adversary and state.get("adversary"):
             self.adversary.load_state_dict(state["adversary"])
-        if self.teacher and state.get("teacher"):
+        if self.teacher:
+            if not state.get("teacher"):
+                raise ValueError(f"{path} holds a run without a teacher; train into another folder.")
             self.teacher.load_state_dict(state["teacher"])
         self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
 

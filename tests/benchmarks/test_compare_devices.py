@@ -21,6 +21,21 @@ def test_the_processor_agrees_with_itself(tmp_path: Path, capsys: pytest.Capture
     assert "48 x 48 pixels, 4 bands, x4" in capsys.readouterr().out
 
 
+def test_what_was_measured_is_kept_where_a_later_method_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = compare_devices.compare
+
+    def fail_at_dip(name: str, *arguments: object) -> dict[str, object]:
+        if name == "dip, fast":
+            raise RuntimeError("the borrowed machine is gone")
+        return real(name, *arguments)
+
+    monkeypatch.setattr(compare_devices, "compare", fail_at_dip)
+    out = tmp_path / "devices.json"
+    with pytest.raises(RuntimeError, match="borrowed"):
+        compare_devices.main([str(out), "--device", "cpu", "--size-px", "48", "--methods", "anchor", "dip, fast"])
+    assert list(json.loads(out.read_text())["rows"]) == ["anchor"]
+
+
 def test_the_drawn_scene_looks_like_reflectance() -> None:
     numbers = compare_devices.drawn_scene(64)
     assert numbers.shape == (4, 64, 64)

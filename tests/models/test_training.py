@@ -17,7 +17,6 @@ from headland.models.training.export_decrappify import export, round_weights
 from headland.models.training.losses import edge_distance, grid_strength
 from headland.models.training.perceptual import VGG_BLOCKS, VggLoss
 from headland.models.training.recipe import Budget, Recipe
-from headland.models.training.teacher import EvenTeacher
 from headland.models.training.train_decrappify import (
     CHECKPOINT_FILE,
     LOG_FILE,
@@ -85,6 +84,20 @@ def undisturbed(data_folder: Path, recipe: Recipe, tmp_path: Path) -> Trainer:
     (tmp_path / "undisturbed").mkdir()
     train(trainer, Budget(steps=STEPS), tmp_path / "undisturbed", lambda run: {"seen": run.step})
     return trainer
+
+
+@pytest.mark.parametrize("name", ["lines", "missing"])
+def test_local_spectra_are_paid_for_where_they_are_weighed(data_folder: Path, recipe: Recipe, name: str) -> None:
+    def losses(weight: float) -> dict[str, torch.Tensor]:
+        weighed = replace(recipe, lines_weight=0.0, missing_weight=0.0, adversarial_weight=0.0, vgg_weights={})
+        weighed = replace(weighed, **{f"{name}_weight": weight})
+        return prepare(data_folder, weighed, Start(data_folder)).step(progress=0.1)
+
+    without, with_it = losses(0.0), losses(2.0)
+    assert name not in without
+    paid = float(with_it["total"]) - float(without["total"])
+    assert paid == pytest.approx(2.0 * float(with_it[name]), rel=1e-3)
+    assert paid > 0.0
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(
@@ -161,16 +174,26 @@ def test_a_run_goes_on_with_the_teacher_that_it_had(
     data_folder: Path, recipe: Recipe, trained_model: Path, tmp_path: Path
 ) -> None:
     taught = replace(recipe, teacher_weight=1.0)
-    first = prepare(data_folder, taught, Start(data_folder, trained_model)).run
-    first.save(tmp_path / CHECKPOINT_FILE)
-    other = Decrappify()
-    resumed = Run.start(taught, data_folder / "weights" / "resnet18_to_layer3_bn_folded_fp16.npz", trained_model)
-    assert resumed.teacher is not None
-    assert first.teacher is not None
-    resumed.teacher = EvenTeacher(other)
-    resumed.load(tmp_path / CHECKPOINT_FILE)
-    image = torch.rand(1, 3, 32, 32)
-    assert torch.allclose(resumed.teacher(image), first.teacher(image), atol=1e-4)
+    first = prepare(data_folder, taught, Start(data_folder, trained_model))
+    first.step(progress=0.6)
+    first.run.save(tmp_path / CHECKPOINT_FILE)
+    network = Decrappify()
+    network.load_state_dict(first.run.averaged.state_dict())
+    export(network, tmp_path / "other.onnx")
+    resumed = prepare(data_folder, taught, Start(data_folder, tmp_path / "other.onnx"))
+    resumed.run.load(tmp_path / CHECKPOINT_FILE)
+    for trainer in (first, resumed):
+        trainer.step(progress=0.6)
+    assert torch.equal(weights(first.run), weights(resumed.run))
+
+
+def test_a_run_without_a_teacher_does_not_get_one_on_its_way(
+    data_folder: Path, recipe: Recipe, trained_model: Path, tmp_path: Path
+) -> None:
+    start = Start(data_folder, trained_model)
+    prepare(data_folder, recipe, start).run.save(tmp_path / CHECKPOINT_FILE)
+    with pytest.raises(ValueError, match="without a teacher"):
+        prepare(data_folder, replace(recipe, teacher_weight=1.0), start).run.load(tmp_path / CHECKPOINT_FILE)
 
 
 def test_an_untrained_network_is_no_teacher(data_folder: Path, recipe: Recipe) -> None:
