@@ -11,9 +11,12 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from ..models.card import REMEDY, CardError, ModelCard
 from .bands import band_triples
+from .io_binding import run_bound
 from .memory import is_out_of_memory
 from .model_file import fitting_card
 from .progress import BadInput, OnStep, go_on
@@ -26,6 +29,9 @@ PROVIDERS = {
     "mps": ("CoreMLExecutionProvider",),
     "cpu": ("DmlExecutionProvider",),
 }
+# Tiles at the ends of an extent have other shapes, and for each the search among all of cuDNN's ways to convolve takes
+# longer than the tile.
+PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"}}
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,9 @@ class OnnxModel:
         """
         card = fitting_card(path, scale)
         available = onnxruntime.get_available_providers()
-        providers = [name for name in PROVIDERS[device.type] if name in available] + ["CPUExecutionProvider"]
+        providers = [(name, PROVIDER_OPTIONS.get(name, {})) for name in PROVIDERS[device.type] if name in available] + [
+            ("CPUExecutionProvider", {})
+        ]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         # Threads that spin while they wait take the cores that QGIS needs.
@@ -81,11 +89,8 @@ class OnnxModel:
         padding = ((0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple))
         padded = np.pad(image, padding, mode="edge")
         name = self.session.get_inputs()[0].name
-        # Between its runs the network gives back what it took: other stages need it then.
-        settings = onnxruntime.RunOptions()
-        settings.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
-            (restored,) = self.session.run(None, {name: np.ascontiguousarray(padded)}, settings)
+            (restored,) = self.session.run(None, {name: np.ascontiguousarray(padded)}, _settings())
         # As above. That memory ran out is for the tiles to know, which are halved then.
         except Exception as error:
             if is_out_of_memory(error):
@@ -95,6 +100,31 @@ class OnnxModel:
             raise BadInput(f"The network in {self.card.model_file} does not keep the size of an image; {REMEDY}.")
         result: NDArray[np.float32] = restored[:, :, :height, :width]
         return result
+
+    def restore(self, images: Tensor) -> Tensor:
+        """Do the same for a tensor, on its device. Raises BadInput if the network cannot be run."""
+        if self._computes_on(images.device) and self.takes_stacks:
+            height, width = images.shape[-2:]
+            multiple = self.card.multiple_px
+            padded = functional.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+            try:
+                return run_bound(self.session, padded.contiguous(), _settings())[:, :, :height, :width]
+            # By way of the processor's memory it may go, and what is wrong with a network is said there.
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+        return torch.from_numpy(self(images.cpu().numpy())).to(images.device)
+
+    def _computes_on(self, device: torch.device) -> bool:
+        """Whether network and image are on the same graphics card."""
+        return device.type == "cuda" and self.provider == "CUDAExecutionProvider"
+
+
+def _settings() -> onnxruntime.RunOptions:
+    # Between its runs the network gives back what it took: other stages need it then.
+    settings = onnxruntime.RunOptions()
+    settings.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return settings
 
 
 def _checked_bytes(path: Path, card: ModelCard) -> bytes:
@@ -137,13 +167,13 @@ class Decrappify:
         """Return the tile with a restored estimate; the estimate must be there."""
         if tile.estimate is None:
             raise ValueError("Decrappify restores an enlarged image; a stage before it must make one.")
-        enlarged = tile.estimate.cpu().numpy()
-        restored = np.empty_like(enlarged)
+        enlarged = tile.estimate
+        restored = torch.empty_like(enlarged)
         triples = list(band_triples(enlarged.shape[-3]))
         for number, triple in enumerate(triples, start=1):
             images = enlarged[..., list(triple.indices), :, :]
-            result = self.model(images.reshape(-1, *images.shape[-3:])).reshape(images.shape)
+            result = self.model.restore(images.reshape(-1, *images.shape[-3:])).reshape(images.shape)
             for kept in triple.kept:
                 restored[..., triple.indices[kept], :, :] = result[..., kept, :, :]
             self._on_step(number, len(triples))
-        return replace(tile, estimate=torch.from_numpy(restored).to(tile.low_res.device))
+        return replace(tile, estimate=restored.to(tile.low_res.device))
