@@ -1,6 +1,6 @@
 """Runs a network on images where torch holds them: those on a graphics card are not copied to the processor and back.
 
-ONNX Runtime calls this IO binding (https://onnxruntime.ai/docs/performance/tune-performance/iobinding.html).
+ONNX Runtime's manual calls this I/O binding.
 """
 
 from __future__ import annotations
