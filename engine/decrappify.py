@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -29,8 +27,7 @@ PROVIDERS = {
     "mps": ("CoreMLExecutionProvider",),
     "cpu": ("DmlExecutionProvider",),
 }
-# Tiles at the ends of an extent have other shapes, and for each the search among all of cuDNN's ways to convolve takes
-# longer than the tile.
+# Tiles at the ends of an extent have other shapes, and else cuDNN's ways to convolve are all tried anew for each.
 PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"}}
 
 
@@ -80,40 +77,35 @@ class OnnxModel:
         """Whether the network takes any number of images at a time; a team's own may be made for one."""
         return not isinstance(self.session.get_inputs()[0].shape[0], int)
 
-    def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, images: Tensor) -> Tensor:
         """Return the restored triples: (n, 3, H, W) to (n, 3, H, W), any size. Raises BadInput if it cannot be run."""
-        if len(image) > 1 and not self.takes_stacks:
-            return np.concatenate([self(one[None]) for one in image])
-        height, width = image.shape[-2:]
+        if len(images) > 1 and not self.takes_stacks:
+            return torch.cat([self(one[None]) for one in images])
+        height, width = images.shape[-2:]
         multiple = self.card.multiple_px
-        padding = ((0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple))
-        padded = np.pad(image, padding, mode="edge")
+        padded = functional.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate").contiguous()
+        restored = self._run(padded)
+        if restored.shape != padded.shape:
+            raise BadInput(f"The network in {self.card.model_file} does not keep the size of an image; {REMEDY}.")
+        return restored[:, :, :height, :width]
+
+    def _run(self, images: Tensor) -> Tensor:
+        if self._computes_on(images.device):
+            try:
+                return run_bound(self.session, images, _settings())
+            # By way of the processor's memory it may go, and what is wrong with a network is said there.
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
         name = self.session.get_inputs()[0].name
         try:
-            (restored,) = self.session.run(None, {name: np.ascontiguousarray(padded)}, _settings())
+            (restored,) = self.session.run(None, {name: images.cpu().numpy()}, _settings())
         # As above. That memory ran out is for the tiles to know, which are halved then.
         except Exception as error:
             if is_out_of_memory(error):
                 raise
             raise BadInput(f"The network in {self.card.model_file} cannot be run; {REMEDY}.") from error
-        if restored.shape != padded.shape:
-            raise BadInput(f"The network in {self.card.model_file} does not keep the size of an image; {REMEDY}.")
-        result: NDArray[np.float32] = restored[:, :, :height, :width]
-        return result
-
-    def restore(self, images: Tensor) -> Tensor:
-        """Do the same for a tensor, on its device. Raises BadInput if the network cannot be run."""
-        if self._computes_on(images.device) and self.takes_stacks:
-            height, width = images.shape[-2:]
-            multiple = self.card.multiple_px
-            padded = functional.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-            try:
-                return run_bound(self.session, padded.contiguous(), _settings())[:, :, :height, :width]
-            # By way of the processor's memory it may go, and what is wrong with a network is said there.
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise
-        return torch.from_numpy(self(images.cpu().numpy())).to(images.device)
+        return torch.from_numpy(restored).to(images.device)
 
     def _computes_on(self, device: torch.device) -> bool:
         """Whether network and image are on the same graphics card."""
@@ -172,7 +164,7 @@ class Decrappify:
         triples = list(band_triples(enlarged.shape[-3]))
         for number, triple in enumerate(triples, start=1):
             images = enlarged[..., list(triple.indices), :, :]
-            result = self.model.restore(images.reshape(-1, *images.shape[-3:])).reshape(images.shape)
+            result = self.model(images.reshape(-1, *images.shape[-3:])).reshape(images.shape)
             for kept in triple.kept:
                 restored[..., triple.indices[kept], :, :] = result[..., kept, :, :]
             self._on_step(number, len(triples))

@@ -34,7 +34,7 @@ class VggLoss(nn.Module):
 
     Args:
         weights_file: an .npz with torchvision's key names (BGR input).
-        weights: block number (1 to 5) to weight; blocks after the last one are not computed, without any none is.
+        weights: block number (1 to 5) to weight; blocks after the last one are not computed.
         direction_weight: weight of the distance of directions, relative to the L1 distance.
         gram_weight: weight of the L1 distance of Gram matrices (texture statistics) at the same places.
     """

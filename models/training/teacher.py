@@ -46,6 +46,6 @@ class EvenTeacher:
         self._network.load_state_dict(state)
 
 
-def distance(image: Tensor, taught: Tensor) -> Tensor:
+def distance_from_taught(image: Tensor, taught: Tensor) -> Tensor:
     """Return the L1 distance of pixels and of gradients from what was taught, (batch, 3, row, column) each."""
     return functional.l1_loss(image, taught) + edge_distance(image, taught)

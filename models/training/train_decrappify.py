@@ -38,7 +38,7 @@ from .onnx_weights import onnx_weights
 from .perceptual import VggLoss
 from .recipe import RESTORED, Budget, Recipe
 from .sensors import SensorBank, draw_sensor
-from .teacher import EvenTeacher, distance
+from .teacher import EvenTeacher, distance_from_taught
 from .validation import Validation
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -164,7 +164,7 @@ class Trainer:
         if run.teacher:
             with self._autocast():
                 taught = run.teacher(enlarged)
-            losses["teacher"] = distance(consistent, batch.project(taught))
+            losses["teacher"] = distance_from_taught(consistent, batch.project(taught))
             losses["total"] = losses["total"] + recipe.teacher_weight * losses["teacher"]
         if run.adversary:
             losses["adversarial"] = run.adversary.loss(consistent, centre(batch.target), enlarged)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -43,44 +42,40 @@ def bound(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
     return runs
 
 
-def test_bound_memory_gives_the_same_picture(model: OnnxModel, images: torch.Tensor, bound: list[torch.Size]) -> None:
-    expected = model(images.numpy())
-    np.testing.assert_allclose(model.restore(images).numpy(), expected, atol=1e-6)
-    assert bound == [torch.Size((2, 3, 48, 64))]
-
-
-def test_images_are_left_as_they_were(model: OnnxModel, images: torch.Tensor, bound: list[torch.Size]) -> None:
-    before = images.clone()
-    model.restore(images)
-    assert torch.equal(images, before)
-
-
-def test_on_the_processor_nothing_is_bound(
-    model: OnnxModel, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+def test_bound_memory_gives_the_same_picture(
+    model: OnnxModel, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setattr(decrappify, "run_bound", lambda *_: pytest.fail("bound"))
-    np.testing.assert_array_equal(model.restore(images).numpy(), model(images.numpy()))
+    with monkeypatch.context() as unbound:
+        unbound.setattr(decrappify, "run_bound", lambda *_: pytest.fail("bound on the processor"))
+        expected = model(images)
+    before, bound = images.clone(), request.getfixturevalue("bound")
+    torch.testing.assert_close(model(images), expected, atol=1e-6, rtol=0.0)
+    assert bound == [torch.Size((2, 3, 48, 64))]
+    assert torch.equal(images, before), "the input was written over"
+
+
+def refuse_to_bind(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    def refuse(*_: Any) -> torch.Tensor:
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(decrappify, "run_bound", refuse)
 
 
 def test_what_cannot_be_bound_goes_by_way_of_the_processors_memory(
-    model: OnnxModel, images: torch.Tensor, bound: list[torch.Size], monkeypatch: pytest.MonkeyPatch
+    model: OnnxModel, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any) -> torch.Tensor:
-        raise RuntimeError("no such device")
-
-    monkeypatch.setattr(decrappify, "run_bound", refuse)
-    np.testing.assert_array_equal(model.restore(images).numpy(), model(images.numpy()))
+    expected = model(images)
+    monkeypatch.setattr(OnnxModel, "_computes_on", lambda *_: True)
+    refuse_to_bind(monkeypatch, "no such device")
+    assert torch.equal(model(images), expected)
 
 
 def test_that_memory_ran_out_is_for_the_tiles_to_know(
     model: OnnxModel, images: torch.Tensor, bound: list[torch.Size], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any) -> torch.Tensor:
-        raise RuntimeError("Failed to allocate memory for requested buffer")
-
-    monkeypatch.setattr(decrappify, "run_bound", refuse)
+    refuse_to_bind(monkeypatch, "Failed to allocate memory for requested buffer")
     with pytest.raises(RuntimeError, match="allocate"):
-        model.restore(images)
+        model(images)
 
 
 def test_on_a_card_no_shape_is_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
